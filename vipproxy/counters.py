@@ -1,0 +1,105 @@
+"""Counters of frontends, backends and servers, named after what HAProxy's columns mean."""
+
+from __future__ import annotations
+
+import copy
+
+from attrs import Factory, define, fields
+
+
+@define
+class Traffic:
+    """Bytes of one session, written by whoever moves them and readable at any time."""
+
+    bytes_in: int = 0
+    """From the client to the server."""
+    bytes_out: int = 0
+    """From the server to the client."""
+
+
+@define
+class Rate:
+    """Events in the last second: HAProxy's sliding window over two one-second periods."""
+
+    count: int = 0
+    previous: int = 0
+    period: int = 0
+    highest: int = 0
+
+    def add(self, now: float) -> None:
+        self._roll(int(now))
+        self.count += 1
+        self.highest = max(self.highest, self.count)
+
+    def per_second(self, now: float) -> int:
+        self._roll(int(now))
+        return self.count + int(self.previous * (1.0 - now % 1.0))
+
+    def _roll(self, period: int) -> None:
+        if period != self.period:
+            self.previous = self.count if period == self.period + 1 else 0
+            self.count, self.period = 0, period
+
+
+@define
+class Counters:
+    """One shape for all three roles; columns that a role does not have stay zero."""
+
+    sessions: int = 0
+    """Open now."""
+    sessions_max: int = 0
+    sessions_total: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    denied_requests: int = 0
+    denied_responses: int = 0
+    request_errors: int = 0
+    connect_errors: int = 0
+    response_errors: int = 0
+    retries: int = 0
+    redispatches: int = 0
+    client_aborts: int = 0
+    server_aborts: int = 0
+    queue_max: int = 0
+    chosen: int = 0
+    """Times the balancer chose it (lbtot)."""
+    connects: int = 0
+    """Connection attempts."""
+    shutdowns: int = 0
+    """Sessions shut down because the server was marked down."""
+    requests: int = 0
+    intercepted: int = 0
+    """Requests the proxy answered itself."""
+    responses: list[int] = Factory(lambda: [0] * 6)
+    """HTTP answers by class: 1xx to 5xx, then all others."""
+    session_rate: Rate = Factory(Rate)
+    request_rate: Rate = Factory(Rate)
+
+    def session_opened(self, now: float) -> None:
+        self.sessions += 1
+        self.sessions_total += 1
+        if self.sessions > self.sessions_max:
+            self.sessions_max = self.sessions
+        self.session_rate.add(now)
+
+    def session_closed(self, traffic: Traffic) -> None:
+        self.sessions -= 1
+        self.bytes_in += traffic.bytes_in
+        self.bytes_out += traffic.bytes_out
+
+    def request_received(self, now: float) -> None:
+        self.requests += 1
+        self.request_rate.add(now)
+
+    def responded(self, status: int) -> None:
+        self.responses[status // 100 - 1 if 100 <= status < 600 else 5] += 1
+
+    def copy(self) -> Counters:
+        """An independent copy, for a snapshot."""
+        return copy.deepcopy(self)
+
+    def clear(self) -> None:
+        """Back to zero, but for the sessions that are open now."""
+        fresh = Counters(sessions=self.sessions, sessions_max=self.sessions)
+        for each in fields(Counters):
+            setattr(self, each.name, getattr(fresh, each.name))

@@ -1,0 +1,153 @@
+"""Sockets by hand: what Twisted's endpoints do not set, and how a socket becomes a transport."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IProtocol
+from twisted.protocols.policies import ProtocolWrapper
+
+from vipproxy.config.options import KeepaliveOptions
+from vipproxy.interfaces import Side
+from vipproxy.values import Address
+
+IP_FREEBIND = getattr(socket, "IP_FREEBIND", 15)
+IPV6_FREEBIND = 78
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
+
+UNKNOWN = Address("0.0.0.0", 0)
+"""The address of a peer that has none, or has it no more."""
+
+
+def family_of(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+def stream_socket(address: Address) -> socket.socket:
+    """A non-blocking TCP socket of the address's family."""
+    return socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+
+def listening_socket(address: Address, backlog: int) -> socket.socket:
+    """Bind and listen, also where no interface has the address yet (IP_FREEBIND, ip(7)).
+
+    Raises OSError.
+    """
+    sock = stream_socket(address)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        sock.bind((address.host, address.port))
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def prepare(sock: socket.socket, keepalive: KeepaliveOptions | None) -> None:
+    """Set what every session's socket has: no delay, and the configured keepalive (tcp(7))."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if keepalive is None or not keepalive.enabled:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        (socket.TCP_KEEPIDLE, keepalive.idle),
+        (socket.TCP_KEEPINTVL, keepalive.interval),
+        (socket.TCP_KEEPCNT, keepalive.count),
+    ):
+        if value is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, name, max(1, round(value)))
+    if keepalive.user_timeout is not None:
+        milliseconds = round(keepalive.user_timeout * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds)
+
+
+def peer_of(sock: socket.socket) -> Address:
+    """The address at the other end; raises OSError where it has gone already."""
+    return Address(*sock.getpeername()[:2])
+
+
+def local_of(sock: socket.socket) -> Address:
+    return Address(*sock.getsockname()[:2])
+
+
+class AdoptedConnection(tcp.Server):
+    """A Twisted transport around a connected socket, without the dup of adoptStreamConnection."""
+
+    def __init__(self, sock: socket.socket, protocol: IProtocol, peer: Address, reactor: Any):
+        super().__init__(sock, protocol, (peer.host, peer.port), None, 0, reactor)  # type: ignore[arg-type]
+        self.repstr = f"<{type(protocol).__name__} with {peer}>"
+
+
+def attach(side: Side, protocol: IProtocol, reactor: Any) -> Any:
+    """Let `protocol` speak on a side from now on, and return the transport.
+
+    A socket becomes a Twisted transport; a side that is a transport already changes protocols.
+    """
+    if isinstance(side, socket.socket):
+        transport: Any = AdoptedConnection(side, protocol, _peer_or_unknown(side), reactor)
+    else:
+        transport = side
+        _change_protocol(transport, protocol)
+    protocol.makeConnection(transport)
+    return transport
+
+
+def _change_protocol(transport: Any, protocol: IProtocol) -> None:
+    """Under TLS the protocol's place is inside the wrapper, which is on either side of it."""
+    inner = getattr(transport, "protocol", None)
+    if isinstance(transport, ProtocolWrapper):
+        transport.wrappedProtocol = protocol
+    elif isinstance(inner, ProtocolWrapper):
+        inner.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+
+
+def _peer_or_unknown(sock: socket.socket) -> Address:
+    """A peer that has reset the connection has no address any more."""
+    try:
+        return peer_of(sock)
+    except OSError:
+        return UNKNOWN
+
+
+def hang_up(side: Side) -> None:
+    """End a connection within this reactor turn: the peer sees its end at once, in order.
+
+    A producer or unsent bytes would keep `loseConnection` waiting, and `abortConnection` would
+    send a reset, and only in the next turn.
+    """
+    if isinstance(side, socket.socket):
+        _shut_down(side)
+        side.close()
+        return
+    transport: Any = side
+    transport.unregisterProducer()
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if isinstance(handle, socket.socket):
+        _shut_down(handle)
+        transport.loseConnection()
+    else:
+        transport.abortConnection()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the peer was faster
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def address_of(twisted_address: Any) -> Address:
+    """Twisted's IPv4Address or IPv6Address as ours; other kinds have no address here."""
+    if isinstance(twisted_address, IPv4Address | IPv6Address):
+        return Address(twisted_address.host, twisted_address.port)
+    return UNKNOWN
