@@ -1,0 +1,163 @@
+"""The built-in balancers, and the plugins that make one for each backend."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import Factory, define, frozen
+from zope.interface import implementer
+
+from vipproxy.config.declare import option
+from vipproxy.config.kinds import integer
+from vipproxy.interfaces import IBalancer, IBalancerPlugin, IServer, LeaseRequest
+
+
+@implementer(IBalancer)
+@define
+class RoundRobin:
+    """Smooth and weighted: 3:1:2 gives 1 3 1 2 1 3 (HAProxy's lb_fwrr).
+
+    Each server has a due position, a period (total weight / its weight) after its last one.
+    Whoever is due goes first; while none is, servers that never went are started, heaviest
+    first, which spreads them out.
+    """
+
+    position: int = 0
+    due: dict[str, float] = Factory(dict)
+
+    def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
+        chosen = self._next(servers)
+        total = sum(server.weight for server in servers)
+        last = max(self.due.get(chosen.name, 0.0), self.position)
+        self.due[chosen.name] = last + total / chosen.weight
+        self.position += 1
+        return chosen
+
+    def _next(self, servers: Sequence[IServer]) -> IServer:
+        due = self.due
+        started = [server for server in servers if server.name in due]
+        soonest = min(started, key=lambda s: (int(due[s.name]), -s.weight), default=None)
+        if soonest is not None and int(due[soonest.name]) <= self.position:
+            return soonest
+        fresh = [server for server in servers if server.name not in due]
+        if fresh:
+            return max(fresh, key=lambda server: server.weight)
+        assert soonest is not None
+        return soonest
+
+
+@implementer(IBalancer)
+@define
+class LeastConn:
+    """Fewest sessions per weight; among equals, whoever was chosen longest ago."""
+
+    turn: int = 0
+    chosen_at: dict[str, int] = Factory(dict)
+
+    def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
+        chosen = min(servers, key=lambda s: (s.sessions / s.weight, self.chosen_at.get(s.name, 0)))
+        self.turn += 1
+        self.chosen_at[chosen.name] = self.turn
+        return chosen
+
+
+@implementer(IBalancer)
+class First:
+    """The first server that has room, in the order of the configuration."""
+
+    def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
+        return servers[0]
+
+
+@implementer(IBalancer)
+@define
+class RandomDraws:
+    """The least loaded of a few drawn by weight (the power of two choices)."""
+
+    draws: int
+    draw: Callable[..., list[IServer]] = random.choices
+
+    def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
+        drawn = self.draw(servers, weights=[s.weight for s in servers], k=self.draws)
+        return min(drawn, key=lambda server: server.sessions / server.weight)
+
+
+@implementer(IBalancer)
+class Source:
+    """By the client's address: weighted rendezvous hashing.
+
+    A server that leaves moves only its own clients; every proxy computes the same.
+    """
+
+    def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
+        client = request.client.host
+        return max(servers, key=lambda server: _score(client, server))
+
+
+def _score(key: str, server: IServer) -> float:
+    digest = hashlib.blake2b(f"{key}|{server.name}".encode(), digest_size=8).digest()
+    uniform = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+    return -server.weight / math.log(uniform)
+
+
+@implementer(IBalancerPlugin)
+class RoundRobinBalancing:
+    """In turn, by weight."""
+
+    options = None
+
+    def balancer(self, options: Any) -> IBalancer:
+        return RoundRobin()
+
+
+@implementer(IBalancerPlugin)
+class LeastConnBalancing:
+    """To the server with the fewest sessions."""
+
+    options = None
+
+    def balancer(self, options: Any) -> IBalancer:
+        return LeastConn()
+
+
+@implementer(IBalancerPlugin)
+class FirstBalancing:
+    """To the first server with room."""
+
+    options = None
+
+    def balancer(self, options: Any) -> IBalancer:
+        return First()
+
+
+@frozen
+class RandomOptions:
+    """``balance = random draws=2``"""
+
+    draws: int = option(
+        integer(1, 100), default=2, help="how many are drawn; the least loaded wins"
+    )
+
+
+@implementer(IBalancerPlugin)
+class RandomBalancing:
+    """At random, by weight."""
+
+    options = RandomOptions
+
+    def balancer(self, options: Any) -> IBalancer:
+        return RandomDraws(options.draws)
+
+
+@implementer(IBalancerPlugin)
+class SourceBalancing:
+    """By the client's address."""
+
+    options = None
+
+    def balancer(self, options: Any) -> IBalancer:
+        return Source()

@@ -1,0 +1,175 @@
+"""The monitor: probes each server of a pool at its pace, and writes the results down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vipproxy.backends.server import Server
+from vipproxy.checks import CheckFailed
+from vipproxy.config.options import CheckOptions
+from vipproxy.futures import as_deferred
+from vipproxy.interfaces import CheckTarget
+from vipproxy.values import Address, AdminState, CheckResult, CheckStatus
+
+if TYPE_CHECKING:
+    from vipproxy.backends.pool import Pool
+
+log = Logger()
+
+HURRY = 0.05
+"""Seconds between checks of a server that has just refused a connection."""
+STAGGER = 0.002
+"""Seconds between the first checks of two servers."""
+
+
+def pause_before_next(options: CheckOptions, server: Server) -> float:
+    """Seconds from the end of a check to the start of the next (HAProxy manual, `inter`).
+
+    HAProxy's `fastinter` is for every verdict in the making. Unset, it is short here where the
+    server refused a connection, which is plain evidence, and the interval where it was slow or
+    answered badly, which may pass.
+    """
+    ledger, last = server.ledger, server.last_check
+    assert ledger is not None
+    if not ledger.settled:
+        if options.fastinter is not None:
+            return options.fastinter
+        refused = last is not None and last.status is CheckStatus.L4_CONNECTION
+        return min(HURRY, options.interval) if refused else options.interval
+    if not ledger.up and options.downinter is not None:
+        return options.downinter
+    return options.interval
+
+
+class Monitor(Service):
+    """First all servers at once, for a quick verdict; then spread over the interval."""
+
+    def __init__(self, pool: Pool, reactor: Any) -> None:
+        self._loops: dict[Server, CheckLoop] = {}
+        check = pool.options.check
+        checked = [server for server in pool.servers if server.ledger is not None]
+        for i, server in enumerate(checked):
+            assert check is not None
+            spread = check.common.interval * i / len(checked)
+            self._loops[server] = CheckLoop(
+                pool, server, check.plugin, check.options, check.common, reactor, spread
+            )
+
+    def startService(self) -> None:
+        super().startService()
+        for i, loop in enumerate(self._loops.values()):
+            loop.start(i * STAGGER)
+
+    def stopService(self) -> None:
+        super().stopService()
+        for loop in self._loops.values():
+            loop.stop()
+
+    def hurry(self, server: Server) -> None:
+        """Something has happened to it: let its next check come soon."""
+        loop = self._loops.get(server)
+        if loop is not None and self.running:
+            loop.hurry()
+
+
+class CheckLoop:
+    """One server's checks, one at a time; the next starts a pause after the last has ended."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        server: Server,
+        plugin: Any,
+        plugin_options: Any,
+        options: CheckOptions,
+        reactor: Any,
+        spread: float,
+    ) -> None:
+        self._pool, self._server = pool, server
+        self._plugin, self._plugin_options, self._options = plugin, plugin_options, options
+        self._reactor = reactor
+        self._spread = spread
+        self._next: IDelayedCall | None = None
+        self._probe: Deferred[CheckResult] | None = None
+        self._limit: IDelayedCall | None = None
+        self._target = CheckTarget(
+            backend=pool.name,
+            server=server.name,
+            address=self._address(),
+            timeout=options.interval if options.timeout is None else options.timeout,
+            reactor=reactor,
+        )
+
+    def _address(self) -> Address:
+        """The server's own check-port first, then the check's port, then the server's port."""
+        own = self._server.config.options.check_port
+        address = self._server.address
+        return evolve(address, port=own or self._options.port or address.port)
+
+    def start(self, delay: float) -> None:
+        self._next = self._reactor.callLater(delay, self._check)
+
+    def stop(self) -> None:
+        """No more checks; one that runs is cancelled, and its result is not written down."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if self._probe is not None:
+            probe, self._probe = self._probe, None
+            self._stop_limit()
+            probe.cancel()
+
+    def hurry(self) -> None:
+        if self._next is not None and self._next.getTime() > self._reactor.seconds() + HURRY:
+            self._next.reset(HURRY)
+
+    def _check(self) -> None:
+        self._next = None
+        if self._server.admin is AdminState.MAINT:
+            self.start(self._options.interval)
+            return
+        self._server.checking = True
+        started = self._reactor.seconds()
+        probe = as_deferred(self._plugin.probe, self._target, self._plugin_options)
+        self._probe = probe
+        self._limit = self._reactor.callLater(self._target.timeout, probe.cancel)
+        probe.addErrback(self._failed)
+        probe.addCallback(self._ended, probe, started)
+
+    def _failed(self, failure: Failure) -> CheckResult:
+        """A failed probe is a value; a plugin's mistake costs its server the check, no more."""
+        error = failure.value
+        if isinstance(error, CheckFailed):
+            return CheckResult(error.status, error.info, error.code)
+        if isinstance(error, CancelledError):
+            return CheckResult(CheckStatus.L7_TIMEOUT)
+        log.failure("the check of {target} failed", failure, target=self._target.server)
+        return CheckResult(CheckStatus.PROCESS_ERROR, f"{type(error).__name__}: {error}")
+
+    def _ended(self, result: CheckResult, probe: Deferred[CheckResult], started: float) -> None:
+        if self._probe is not probe:
+            return  # stopped meanwhile
+        self._probe = None
+        self._stop_limit()
+        self._server.checking = False
+        if not isinstance(result, CheckResult):
+            text = f"the check answered {type(result).__name__}, not a CheckResult"
+            result = CheckResult(CheckStatus.PROCESS_ERROR, text)
+        if self._server.admin is not AdminState.MAINT:
+            duration = self._reactor.seconds() - started
+            self._pool.checked(self._server, evolve(result, duration=duration))
+        pause = pause_before_next(self._options, self._server)
+        self.start(pause + self._spread)
+        self._spread = 0.0
+
+    def _stop_limit(self) -> None:
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        self._limit = None

@@ -1,0 +1,370 @@
+"""The backend-pool service: who gets which server, and what a verdict means for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vipproxy.backends.availability import Availability
+from vipproxy.backends.health import Ledger
+from vipproxy.backends.lease import Lease
+from vipproxy.backends.monitor import Monitor
+from vipproxy.backends.queue import Queue, Waiter
+from vipproxy.backends.report import backend_snapshot
+from vipproxy.backends.selection import Selection
+from vipproxy.backends.server import Server
+from vipproxy.backends.stick import Pin, StickTable
+from vipproxy.config.options import BackendConfig, CheckOptions, ServerConfig
+from vipproxy.counters import Counters
+from vipproxy.errors import ConnectFailed, ConnectTimeout, NoServer, QueueTimeout, SessionError
+from vipproxy.interfaces import IBackend, ILease, ILeaseTaker, IObserver, LeaseRequest
+from vipproxy.timers import IdleTimer
+from vipproxy.values import AdminState, BackendSnapshot, CheckResult, CheckStatus, Ending
+
+log = Logger()
+
+
+@implementer(IObserver)
+class Unobserved:
+    """For a pool that is used alone: changes go to the log and nowhere else."""
+
+    def server_changed(self, backend: str, server: str, text: str, severity: str) -> None:
+        pass
+
+
+@implementer(IBackend)
+class Pool(MultiService):
+    """A named pool of servers, shared by all frontends that use it; usable alone.
+
+    Everything happens in the reactor's thread, and each verdict is carried out whole (sessions
+    shut down, pin moved, waiting clients served) before anything else runs.
+    """
+
+    def __init__(
+        self,
+        config: BackendConfig,
+        reactor: Any,
+        observer: IObserver | None = None,
+        state_changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self.name: str = config.name
+        self.options = options = config.options
+        self.counters = Counters()
+        self._clock = reactor
+        self._observer = observer or Unobserved()
+        self._state_changed = state_changed
+        self._waiters: dict[ILeaseTaker, Waiter] = {}
+        self._patience = IdleTimer(reactor)
+        self.pins = StickTable(options.stick, reactor) if options.stick else None
+        self.servers = [self._server(each, i) for i, each in enumerate(config.servers, 1)]
+        balancer = options.balance.plugin.balancer(options.balance.options)
+        self.selection = Selection(self.name, options, self.servers, self.pins, balancer)
+        self.selection.refresh()
+        self.availability = Availability(reactor.seconds(), bool(self.selection.usable))
+        self.monitor = Monitor(self, reactor)
+        self.monitor.setServiceParent(self)
+
+    def _server(self, config: ServerConfig, number: int) -> Server:
+        ledger = self._ledger(config)
+        up = (ledger is None or ledger.up) and not config.options.disabled
+        return Server(config, number, ledger, Availability(self._clock.seconds(), up))
+
+    def _ledger(self, config: ServerConfig) -> Ledger | None:
+        check = self.check_options
+        if check is None or not config.options.check:
+            return None
+        return Ledger.starting(check.rise, check.fall, self.options.initial_state == "up")
+
+    @property
+    def check_options(self) -> CheckOptions | None:
+        """Pace and judgement of the checks; None for a backend without them."""
+        return self.options.check.common if self.options.check else None
+
+    def stopService(self) -> Any:
+        """Stop checking; whoever still waits is refused."""
+        for taker, waiter in list(self._waiters.items()):
+            self._leave(waiter)
+            taker.refused(NoServer(f"backend '{self.name}' is stopping"))
+        self._patience.stop()
+        return super().stopService()
+
+    # -- leases -------------------------------------------------------------------------
+
+    def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
+        limit = self.options.queue_limit
+        arrived = self._clock.seconds() - request.waited
+        waiter = Waiter(request, taker, arrived, limit, self._gave_up)
+        self._settle(waiter, self._choose(waiter))
+
+    def acquire(self, request: LeaseRequest) -> Deferred[ILease]:
+        """The same for those who wait with a Deferred; cancelling it forgets the wish."""
+        taker = _DeferredTaker(self)
+        self.lease(request, taker)
+        return taker.deferred
+
+    def forget(self, taker: ILeaseTaker) -> None:
+        waiter = self._waiters.get(taker)
+        if waiter is not None:
+            self._leave(waiter)
+
+    def server_of_cookie(self, value: str) -> Server | None:
+        return self.selection.of_cookie(value)
+
+    def _choose(self, waiter: Waiter) -> Server | Queue | SessionError:
+        try:
+            return self.selection.choose(waiter.request)
+        except SessionError as error:
+            return error
+
+    def _settle(self, waiter: Waiter, place: Server | Queue | SessionError) -> None:
+        """Grant, queue, or refuse."""
+        if isinstance(place, Server):
+            self._grant(waiter, place)
+        elif isinstance(place, Queue):
+            self._wait(waiter, place)
+        else:
+            self._refuse(waiter, place)
+
+    def _grant(self, waiter: Waiter, server: Server) -> None:
+        now = self._clock.seconds()
+        request = waiter.request
+        lease = Lease(self, server, self._pin(request, server))
+        lease.by_cookie = request.cookie is not None and request.cookie == server.cookie
+        server.lease_opened(lease, now)
+        self.counters.session_opened(now)
+        if not lease.by_cookie:
+            server.counters.chosen += 1
+            self.counters.chosen += 1
+        if request.tried:
+            self._count_retry(server, again=server.name in request.tried)
+        waiter.taker.leased(lease)
+
+    def _pin(self, request: LeaseRequest, server: Server) -> Pin | None:
+        if self.pins is None:
+            return None
+        key = self.pins.key_of(request)
+        before = self.pins.lookup(key)
+        changed = before is None or before.server != server.name
+        pin = self.pins.use(key, server.name)
+        if changed:
+            self._state_changed()
+        return pin
+
+    def _count_retry(self, server: Server, again: bool) -> None:
+        for counters in (self.counters, server.counters):
+            if again:
+                counters.retries += 1
+            else:
+                counters.redispatches += 1
+
+    # -- the end of a lease (called by it) ----------------------------------------------
+
+    def lease_released(self, lease: Lease, ending: Ending) -> None:
+        """What an ending counts as is the protocol's to say: it knows how far the session was."""
+        self._lease_closed(lease)
+        self._serve(lease.server.queue)
+        self._serve(self.selection.queue)
+
+    def lease_refused(self, lease: Lease, error: SessionError) -> None:
+        """A refused connection is news: it counts as a failed check, and hurries the next."""
+        self._lease_closed(lease)
+        server = lease.server
+        server.counters.connect_errors += 1
+        self.counters.connect_errors += 1
+        if isinstance(error, ConnectFailed) and server.ledger is not None:
+            server.suspect = True
+            timed_out = isinstance(error, ConnectTimeout)
+            status = CheckStatus.L4_TIMEOUT if timed_out else CheckStatus.L4_CONNECTION
+            self._observe(server, CheckResult(status, str(error)))
+            self.monitor.hurry(server)
+        self._serve(self.selection.queue)
+
+    def lease_revoked(self, lease: Lease) -> None:
+        self._lease_closed(lease)
+        if lease.established:
+            lease.server.counters.shutdowns += 1
+            self.counters.shutdowns += 1
+            lease.server.counters.server_aborts += 1
+            self.counters.server_aborts += 1
+
+    def _lease_closed(self, lease: Lease) -> None:
+        self.counters.session_closed(lease.traffic)
+        if lease.pin is not None and self.pins is not None:
+            self.pins.release(lease.pin)
+
+    # -- waiting ------------------------------------------------------------------------
+
+    def _wait(self, waiter: Waiter, queue: Queue) -> None:
+        queue.join(waiter)
+        self._waiters[waiter.taker] = waiter
+        self._patience.watch(waiter)
+
+    def _leave(self, waiter: Waiter) -> None:
+        assert waiter.queue is not None
+        waiter.queue.leave(waiter)
+        del self._waiters[waiter.taker]
+        self._patience.forget(waiter)
+
+    def _refuse(self, waiter: Waiter, error: SessionError) -> None:
+        self.counters.connect_errors += 1
+        waiter.taker.refused(error)
+
+    def _gave_up(self, waiter: Waiter) -> None:
+        self._leave(waiter)
+        text = f"no server became available in backend '{self.name}' in time"
+        self._refuse(waiter, QueueTimeout(text))
+
+    def _serve(self, queue: Queue) -> None:
+        """Let those at the head of a queue go, as far as there is room now."""
+        while (waiter := queue.first()) is not None:
+            place = self._choose(waiter)
+            if place is queue:
+                return
+            self._leave(waiter)
+            self._settle(waiter, place)
+
+    def _serve_all(self) -> None:
+        for server in self.servers:
+            self._serve(server.queue)
+        self._serve(self.selection.queue)
+
+    # -- verdicts -----------------------------------------------------------------------
+
+    def checked(self, server: Server, result: CheckResult) -> None:
+        """A check of a server has ended; called by the monitor."""
+        if result.passed:
+            server.suspect = False
+        self._observe(server, result)
+        self._serve(server.queue)
+
+    def _observe(self, server: Server, result: CheckResult) -> None:
+        assert server.ledger is not None
+        server.last_check = result
+        server.failed_checks += not result.passed
+        if server.ledger.observe(result.passed):
+            if server.up:
+                self._rose(server, f"is UP, reason: {result}")
+            else:
+                self._fell(server, f"is DOWN, reason: {result}")
+
+    def set_admin_state(self, name: str, state: AdminState) -> None:
+        """Set what the operator wants of a server; raises LookupError for an unknown one."""
+        server = self.selection.named(name)
+        if server is None:
+            raise LookupError(f"no server '{name}' in backend '{self.name}'")
+        before, server.admin = server.admin, state
+        if state is before:
+            return
+        self._state_changed()
+        if state is AdminState.MAINT:
+            self._fell(server, "is going DOWN for maintenance")
+        elif before is AdminState.MAINT:
+            self._back_from_maintenance(server)
+        elif state is AdminState.DRAIN:
+            self._rose(server, "enters drain state")
+        else:
+            self._rose(server, f"is {server.status} (leaving forced drain)")
+
+    def _back_from_maintenance(self, server: Server) -> None:
+        """What was known of its health is stale: it waits for a verdict, as after a start."""
+        server.ledger = self._ledger(server.config)
+        server.suspect = False
+        self._rose(server, f"is {server.status}/READY (leaving forced maintenance)")
+        self.monitor.hurry(server)
+
+    def _fell(self, server: Server, text: str) -> None:
+        """Shut its sessions down, then move its pins, then serve who waits: in this one turn."""
+        had_usable = bool(self.selection.usable)
+        server.suspect = False
+        self._refresh(server)
+        closed = self._shut_down(server)
+        self._move_pins(server)
+        self._announce(server, f"{text}. {self._left()} {closed} sessions shut down", "alert")
+        if had_usable and not self.selection.usable:
+            self._tell("", f"backend {self.name} has no server available!", "emerg")
+        self._serve_all()
+
+    def _rose(self, server: Server, text: str) -> None:
+        """More may be possible than before."""
+        self._refresh(server)
+        self._announce(server, text, "notice")
+        self._serve_all()
+
+    def _refresh(self, server: Server) -> None:
+        now = self._clock.seconds()
+        self.selection.refresh()
+        server.availability.update(server.up and server.admin is not AdminState.MAINT, now)
+        self.availability.update(bool(self.selection.usable), now)
+
+    def _shut_down(self, server: Server) -> int:
+        """End its sessions where configured; attempts to connect go elsewhere in any case."""
+        closed = 0
+        for lease in list(server.leases):
+            if self.options.shuts_sessions_down or not lease.established:
+                closed += lease.established
+                lease.revoke(Ending.MARKED_DOWN)
+        return closed
+
+    def _move_pins(self, server: Server) -> None:
+        if self.pins is not None and self.pins.move(server.name, self.selection.successor()):
+            self._state_changed()
+
+    def _left(self) -> str:
+        usable = [server for server in self.servers if server.usable]
+        backups = sum(server.backup for server in usable)
+        return f"{len(usable) - backups} active and {backups} backup servers left."
+
+    def _announce(self, server: Server, text: str, severity: str) -> None:
+        self._tell(server.name, f"Server {self.name}/{server.name} {text}.", severity)
+
+    def _tell(self, server: str, text: str, severity: str) -> None:
+        emit = {"emerg": log.critical, "alert": log.error}.get(severity, log.info)
+        emit("{text}", text=text)
+        self._observer.server_changed(self.name, server, text, severity)
+
+    # -- what it is ---------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What must survive a restart: pins and administrative states."""
+        state: dict[str, Any] = {}
+        admin = {s.name: s.admin.value for s in self.servers if s.admin is not AdminState.READY}
+        if admin:
+            state["admin"] = admin
+        if self.pins is not None:
+            state["pins"] = self.pins.as_mapping()
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what an earlier run saved; unknown servers are left out."""
+        known = {server.name: server for server in self.servers}
+        for name, value in state.get("admin", {}).items():
+            if name in known:
+                known[name].admin = AdminState(value)
+                self._refresh(known[name])
+        if self.pins is not None:
+            pins = state.get("pins", {})
+            self.pins.restore({key: name for key, name in pins.items() if name in known})
+
+    def snapshot(self, mode: str, number: int, session_limit: int) -> BackendSnapshot:
+        """Everything at this instant."""
+        return backend_snapshot(self, self._clock.seconds(), mode, number, session_limit)
+
+
+@implementer(ILeaseTaker)
+class _DeferredTaker:
+    """Stands in the queue for a Deferred."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.deferred: Deferred[ILease] = Deferred(lambda _: pool.forget(self))
+
+    def leased(self, lease: ILease) -> None:
+        self.deferred.callback(lease)
+
+    def refused(self, error: SessionError) -> None:
+        self.deferred.errback(error)

@@ -1,0 +1,124 @@
+"""Which server a client gets: persistence first, then the balancer among those that are free."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from vipproxy.backends.queue import Queue
+from vipproxy.backends.server import Server
+from vipproxy.backends.stick import StickTable
+from vipproxy.config.options import BackendOptions
+from vipproxy.errors import InternalError, NoServer
+from vipproxy.interfaces import IBalancer, LeaseRequest
+
+log = Logger()
+
+
+@define(eq=False)
+class Selection:
+    """Chooses and queues, but changes nothing: no lease is given here."""
+
+    backend: str
+    options: BackendOptions
+    servers: list[Server]
+    pins: StickTable | None
+    balancer: IBalancer
+    queue: Queue = field(factory=Queue)
+    """For clients whom any server may serve; each server has one for those bound to it."""
+    usable: list[Server] = field(factory=list)
+    """Active servers; without any, the first usable backup alone, as HAProxy does."""
+
+    def refresh(self) -> None:
+        """A server has changed: find out again who is usable."""
+        usable = [server for server in self.servers if server.usable]
+        active = [server for server in usable if not server.backup]
+        self.usable = active or usable[:1]
+
+    def choose(self, request: LeaseRequest) -> Server | Queue:
+        """The server for a request, or the queue to wait in; raises NoServer, InternalError."""
+        bound = (
+            self._bound_by_retry(request)
+            or self._bound_by_cookie(request)
+            or self._bound_by_pin(request)
+        )
+        if bound is not None:
+            return bound.queue if bound.full or self._awaits_verdict(bound) else bound
+        if self.pins is not None and self.pins.exclusive:
+            return self._writer()
+        return self._balanced(request)
+
+    def named(self, name: str) -> Server | None:
+        return next((server for server in self.servers if server.name == name), None)
+
+    def of_cookie(self, value: str) -> Server | None:
+        return next((server for server in self.servers if server.cookie == value), None)
+
+    def successor(self) -> str | None:
+        """The server that would get an exclusive pin now."""
+        return next((server.name for server in self._by_preference() if server.usable), None)
+
+    def _awaits_verdict(self, server: Server) -> bool:
+        """A pin moves only at a mark-down, so its clients wait for one; others go elsewhere."""
+        return server.unjudged or (server.suspect and self.pins is not None)
+
+    def _bound_by_retry(self, request: LeaseRequest) -> Server | None:
+        """Without redispatch a refused client stays with its server, as long as that is up."""
+        if self.options.redispatch or not request.tried:
+            return None
+        server = self.named(next(iter(request.tried)))
+        return server if server and server.keeps_clients else None
+
+    def _bound_by_cookie(self, request: LeaseRequest) -> Server | None:
+        """The server of the client's cookie, unless it is down or has refused this client."""
+        server = self.of_cookie(request.cookie) if request.cookie else None
+        if server is None or server.name in request.tried:
+            return None
+        return server if server.keeps_clients or server.unjudged else None
+
+    def _bound_by_pin(self, request: LeaseRequest) -> Server | None:
+        """The pinned server: also one that has refused, or is not judged since the restart."""
+        if self.pins is None:
+            return None
+        pin = self.pins.lookup(self.pins.key_of(request))
+        server = self.named(pin.server) if pin is not None else None
+        return server if server and (server.keeps_clients or server.unjudged) else None
+
+    def _writer(self) -> Server | Queue:
+        """Who gets an exclusive pin: the first usable server in the order of the configuration.
+
+        It waits for the verdict on earlier ones, so that several proxies agree without talking.
+        """
+        for server in self._by_preference():
+            if server.unjudged or (server.usable and server.full):
+                return server.queue
+            if server.usable:
+                return server
+        raise self._none()
+
+    def _balanced(self, request: LeaseRequest) -> Server | Queue:
+        if not self.usable:
+            if any(server.unjudged for server in self.servers):
+                return self.queue
+            raise self._none()
+        free = [server for server in self.usable if not server.full]
+        if not free:
+            return self.queue
+        tried = request.tried
+        untried = [server for server in free if server.name not in tried] if tried else free
+        return self._pick(untried or free, request)
+
+    def _pick(self, servers: list[Server], request: LeaseRequest) -> Server:
+        """Ask the balancer, which may be a plugin: its mistakes cost this session alone."""
+        try:
+            return servers[servers.index(self.balancer.pick(servers, request))]  # type: ignore[arg-type]
+        except Exception:
+            log.failure("the balancer of backend {backend} failed", backend=self.backend)
+            raise InternalError(f"the balancer of backend '{self.backend}' failed") from None
+
+    def _by_preference(self) -> list[Server]:
+        """In the order of the configuration, backups last."""
+        return sorted(self.servers, key=lambda server: server.backup)
+
+    def _none(self) -> NoServer:
+        return NoServer(f"no server is available in backend '{self.backend}'")

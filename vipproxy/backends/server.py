@@ -1,0 +1,108 @@
+"""One server of a pool: what is configured, what the operator wants, how it is, who uses it."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from zope.interface import implementer
+
+from vipproxy.backends.availability import Availability
+from vipproxy.backends.health import Ledger
+from vipproxy.backends.queue import Queue
+from vipproxy.config.options import ServerConfig
+from vipproxy.counters import Counters, Traffic
+from vipproxy.interfaces import ILease, IServer
+from vipproxy.values import Address, AdminState, CheckResult
+
+
+@implementer(IServer)
+@define(eq=False)
+class Server:
+    """Health and administrative state are separate facts; `usable` is where they meet."""
+
+    config: ServerConfig
+    number: int
+    ledger: Ledger | None
+    """None for a server without a check: always up."""
+    availability: Availability
+    weight: int = field(init=False)
+    admin: AdminState = AdminState.READY
+    suspect: bool = False
+    """It has refused a client, and not passed a check since."""
+    checking: bool = False
+    last_check: CheckResult | None = None
+    failed_checks: int = 0
+    session_at: float | None = None
+    counters: Counters = field(factory=Counters)
+    leases: dict[ILease, None] = field(factory=dict)
+    queue: Queue = field(factory=Queue)
+
+    def __attrs_post_init__(self) -> None:
+        self.weight = self.config.options.weight
+        if self.config.options.disabled:
+            self.admin = AdminState.MAINT
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def address(self) -> Address:
+        return self.config.options.address
+
+    @property
+    def cookie(self) -> str | None:
+        return self.config.options.cookie
+
+    @property
+    def backup(self) -> bool:
+        return self.config.options.backup
+
+    @property
+    def maxconn(self) -> int:
+        return self.config.options.maxconn
+
+    @property
+    def sessions(self) -> int:
+        return len(self.leases)
+
+    @property
+    def up(self) -> bool:
+        return self.ledger is None or self.ledger.up
+
+    @property
+    def unjudged(self) -> bool:
+        """It may become usable at its first verdict."""
+        ledger = self.ledger
+        return ledger is not None and not ledger.judged and self.admin is not AdminState.MAINT
+
+    @property
+    def usable(self) -> bool:
+        """New clients may be sent to it."""
+        return self.up and self.admin is AdminState.READY and self.weight > 0
+
+    @property
+    def keeps_clients(self) -> bool:
+        """Clients that a cookie or a pin binds to it may come: also while it is drained."""
+        return self.up and self.admin is not AdminState.MAINT
+
+    @property
+    def full(self) -> bool:
+        return 0 < self.maxconn <= len(self.leases)
+
+    @property
+    def status(self) -> str:
+        """HAProxy's status column (management guide, `show stat`)."""
+        if self.admin is AdminState.MAINT:
+            return "MAINT"
+        if self.up and (self.admin is AdminState.DRAIN or not self.weight):
+            return "DRAIN"
+        return "no check" if self.ledger is None else str(self.ledger)
+
+    def lease_opened(self, lease: ILease, now: float) -> None:
+        self.leases[lease] = None
+        self.session_at = now
+        self.counters.session_opened(now)
+
+    def lease_closed(self, lease: ILease, traffic: Traffic) -> None:
+        del self.leases[lease]
+        self.counters.session_closed(traffic)
