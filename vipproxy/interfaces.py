@@ -321,13 +321,6 @@ class CheckTarget:
     reactor: Any = field(repr=False)
 
 
-class IProbe(Interface):
-    """One server's check as the monitor sees it."""
-
-    def checked(result: CheckResult) -> None:
-        """Write a result into the ledger, with all that follows from it."""
-
-
 class IStore(Interface):
     """Keeps what must survive a restart: JSON-able mappings."""
 

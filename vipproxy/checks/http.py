@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from zope.interface import implementer
 
-from vipproxy.checks import CheckFailed
+from vipproxy.checks import CheckFailed, words_of_peer
 from vipproxy.checks.conversation import RECEIVE_LIMIT, Conversation, conversation
 from vipproxy.config.declare import option
 from vipproxy.config.kinds import BadValue
@@ -139,7 +139,7 @@ async def _status(peer: Conversation) -> tuple[int, str]:
     match = _STATUS_LINE.match(answer)
     if match is None:
         raise CheckFailed(CheckStatus.L7_RESPONSE, _what_is_wrong(answer))
-    return int(match[1]), (match[2] or b"").decode("latin-1").strip()
+    return int(match[1]), words_of_peer((match[2] or b"").decode("latin-1"))
 
 
 def _what_is_wrong(answer: bytes) -> str:

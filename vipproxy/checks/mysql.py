@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from vipproxy.checks import CheckFailed
+from vipproxy.checks import CheckFailed, words_of_peer
 from vipproxy.checks.conversation import RECEIVE_LIMIT, Conversation, conversation
 from vipproxy.framing.mysql import (
     COM_QUIT,
@@ -33,10 +33,10 @@ class MysqlCheck:
 
     A client that goes away before it has tried to log in counts towards the server's
     `max_connect_errors`, whichever way it closes; after that many checks the server would block
-    the proxy's address. A refused login does not count (MariaDB 10.11: host_cache's
-    count_authentication_errors, not sum_connect_errors). So the probe logs in as `vipproxy`
-    without a password: a refusal is as good an answer as a welcome. Create that user, without
-    any privilege, to keep the refusals out of the server's log.
+    the proxy's address. A refused login does not count (the `sum_connect_errors` of MariaDB's
+    host_cache are errors of the handshake alone). So the probe logs in as `vipproxy` without a
+    password: a refusal is as good an answer as a welcome. Create that user, without any
+    privilege, to keep the refusals out of the server's log.
     """
 
     options = None
@@ -57,7 +57,8 @@ class MysqlCheck:
             except PacketError as error:
                 raise CheckFailed(CheckStatus.L7_RESPONSE, str(error)) from None
         # MariaDB puts 5.5.5- before its version, for old replicas; its clients do not show it.
-        return CheckResult(CheckStatus.L7_OK, greeting.version.removeprefix("5.5.5-"))
+        version = greeting.version.removeprefix("5.5.5-")
+        return CheckResult(CheckStatus.L7_OK, words_of_peer(version))
 
 
 class _Packets:
@@ -94,4 +95,4 @@ def _refuse_error(packet: Packet, but: tuple[int, ...] = ()) -> None:
     if is_error(packet.payload):
         error = parse_error(packet.payload)
         if error.code not in but:
-            raise CheckFailed(CheckStatus.L7_STATUS, error.message, error.code)
+            raise CheckFailed(CheckStatus.L7_STATUS, words_of_peer(error.message), error.code)

@@ -1,0 +1,26 @@
+"""The twistd command, and the built-in plugins by name. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from twisted.application.service import ServiceMaker
+
+from vipproxy.plugins import Plugin
+
+service = ServiceMaker(
+    "vipproxy", "vipproxy.tap", "A load-balancing proxy for highly available clusters.", "vipproxy"
+)
+
+tcp_protocol = Plugin("protocol", "tcp", "vipproxy.protocols.tcp:TcpProtocol")
+http_protocol = Plugin("protocol", "http", "vipproxy.protocols.http:HttpProtocol")
+mysql_protocol = Plugin("protocol", "mysql", "vipproxy.protocols.mysql:MysqlProtocol")
+stats_protocol = Plugin("protocol", "stats", "vipproxy.protocols.stats:StatsProtocol")
+
+tcp_check = Plugin("check", "tcp", "vipproxy.checks.tcp:TcpCheck")
+http_check = Plugin("check", "http", "vipproxy.checks.http:HttpCheck")
+mysql_check = Plugin("check", "mysql", "vipproxy.checks.mysql:MysqlCheck")
+
+roundrobin = Plugin("balancer", "roundrobin", "vipproxy.backends.balance:RoundRobinBalancing")
+leastconn = Plugin("balancer", "leastconn", "vipproxy.backends.balance:LeastConnBalancing")
+first = Plugin("balancer", "first", "vipproxy.backends.balance:FirstBalancing")
+random = Plugin("balancer", "random", "vipproxy.backends.balance:RandomBalancing")
+source = Plugin("balancer", "source", "vipproxy.backends.balance:SourceBalancing")

@@ -1,0 +1,7 @@
+"""`python -m vipproxy`."""
+
+import sys
+
+from vipproxy.cli import main
+
+sys.exit(main())

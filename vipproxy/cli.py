@@ -1,0 +1,114 @@
+"""The `vipproxy` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from vipproxy import __version__
+from vipproxy.config import load
+from vipproxy.config.declare import options_of
+from vipproxy.config.show import show
+from vipproxy.errors import ConfigError
+from vipproxy.plugins import INTERFACES, Catalog
+
+
+@frozen
+class Command:
+    """A subcommand: `prepare` adds its arguments, `run` gives the exit status."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], int]
+    prepare: Callable[[argparse.ArgumentParser], object]
+
+
+def _takes_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the configuration")
+
+
+def _takes_nothing(parser: argparse.ArgumentParser) -> None:
+    """A command without arguments."""
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print every problem of a configuration, and nothing else; 1 where there is an error."""
+    try:
+        loaded = load(arguments.file, Catalog())
+    except ConfigError as error:
+        print(error.report)
+        return 1
+    if loaded.warnings:
+        print(loaded.problems.report())
+    return 0
+
+
+def show_values(arguments: argparse.Namespace) -> int:
+    """Print every effective value, and where it comes from."""
+    try:
+        loaded = load(arguments.file, Catalog())
+    except ConfigError as error:
+        print(error.report, file=sys.stderr)
+        return 1
+    print(show(loaded.draft, arguments.file))
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve in the foreground: `twistd -n vipproxy --config FILE` in one word."""
+    from twisted.scripts import twistd  # brings the reactor with it
+
+    options = twistd.ServerOptions()  # type: ignore[attr-defined]
+    options.parseOptions(["--nodaemon", "--pidfile=", "vipproxy", "--config", arguments.file])
+    twistd.runApp(options)
+    return 0
+
+
+def plugins(arguments: argparse.Namespace) -> int:
+    """Print the plugins that have a name, with their options."""
+    catalog = Catalog()
+    for kind in INTERFACES:
+        for name in catalog.names(kind):
+            print(f"{kind} {name}")
+            _print_options(catalog, kind, name)
+    return 0
+
+
+def _print_options(catalog: Catalog, kind: str, name: str) -> None:
+    try:
+        options = catalog.find(kind, name).options
+    except LookupError as error:
+        print(f"    {error.args[0]}")
+        return
+    for key, (_, option) in options_of(options).items() if options else ():
+        print(f"    {key} = {option.kind.syntax}: {option.help}")
+
+
+COMMANDS = (
+    Command("check", "say what is wrong with a configuration", check, _takes_file),
+    Command("show", "show effective values and where each comes from", show_values, _takes_file),
+    Command("run", "serve in the foreground", run, _takes_file),
+    Command("plugins", "list the plugins that are installed", plugins, _takes_nothing),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, made of COMMANDS."""
+    top = argparse.ArgumentParser(prog="vipproxy", description="A load-balancing proxy.")
+    top.add_argument("--version", action="version", version=f"vipproxy {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        each = commands.add_parser(command.name, help=command.help, description=command.help)
+        command.prepare(each)
+        each.set_defaults(command=command.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is for `sys.exit`."""
+    arguments = parser().parse_args(argv)
+    status: int = arguments.command(arguments)
+    return status

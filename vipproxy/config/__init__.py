@@ -1,0 +1,114 @@
+"""Configuration: text -> frozen `ClusterConfig`, with every problem in one run.
+
+Plugins declare their options with `option` and the kinds that stand here.
+"""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from attrs import frozen
+
+from vipproxy.config.build import build, cluster_config
+from vipproxy.config.declare import option
+from vipproxy.config.drafts import ClusterDraft
+from vipproxy.config.ini import read_ini, split_lines
+from vipproxy.config.kinds import (
+    ADDRESS,
+    DURATION,
+    FLAG,
+    FLAG_WORD,
+    PATH,
+    PAUSE,
+    SECRET,
+    TEXT,
+    BackendNames,
+    BadValue,
+    Kind,
+    ListOf,
+    choice,
+    integer,
+)
+from vipproxy.config.options import ClusterConfig
+from vipproxy.config.problems import Problem, Problems
+from vipproxy.config.records import record
+from vipproxy.config.rules import apply_rules, descriptors_suffice
+from vipproxy.errors import ConfigError
+from vipproxy.interfaces import IPluginCatalog
+
+__all__ = [
+    "ADDRESS",
+    "DURATION",
+    "FLAG",
+    "FLAG_WORD",
+    "PATH",
+    "PAUSE",
+    "SECRET",
+    "TEXT",
+    "BackendNames",
+    "BadValue",
+    "Kind",
+    "ListOf",
+    "Loaded",
+    "choice",
+    "integer",
+    "load",
+    "loads",
+    "option",
+    "record",
+]
+
+
+@frozen
+class Loaded:
+    """A configuration without errors."""
+
+    config: ClusterConfig
+    draft: ClusterDraft
+    """The same with positions and origins, for `vipproxy.config.show.show`."""
+    problems: Problems
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return self.problems.sorted
+
+
+def load(path: str | Path, catalog: IPluginCatalog) -> Loaded:
+    """Read a configuration file.
+
+    Raises ConfigError, whose report names every problem, where there is an error in it, and
+    where the file cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: error: cannot be read: {reason}") from None
+    return loads(data.decode("utf-8", "replace"), catalog, str(path))
+
+
+def loads(
+    text: str,
+    catalog: IPluginCatalog,
+    name: str = "<string>",
+    descriptor_limit: int | None = None,
+) -> Loaded:
+    """Read a configuration from text; problems call it `name`.
+
+    `descriptor_limit` is the number of file descriptors that the process may come to have, by
+    default its hard limit. Raises ConfigError.
+    """
+    problems = Problems(name, split_lines(text))
+    draft = build(read_ini(problems), catalog, problems)
+    limit = _hard_limit() if descriptor_limit is None else descriptor_limit
+    for problem in (*apply_rules(draft), *descriptors_suffice(draft, limit)):
+        problems.add(problem)
+    if problems.has_errors:
+        raise ConfigError(problems.report())
+    return Loaded(cluster_config(draft, name), draft, problems)
+
+
+def _hard_limit() -> int | None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if limit == resource.RLIM_INFINITY else limit

@@ -1,0 +1,319 @@
+"""Every option of the configuration, declared once, and the frozen sections that hold them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from vipproxy.config.declare import option
+from vipproxy.config.kinds import (
+    ADDRESS,
+    DURATION,
+    FLAG,
+    FLAG_WORD,
+    PATH,
+    PAUSE,
+    PERMISSIONS,
+    TEXT,
+    WHOLE_SECONDS,
+    ListOf,
+    choice,
+    integer,
+)
+from vipproxy.config.records import Chosen, plugin, record
+from vipproxy.values import Address
+
+
+@frozen
+class StatsSocketOptions:
+    """``stats-socket = PATH level=admin mode=0600``"""
+
+    path: Path = option(PATH, positional=True, help="where the Unix socket is made")
+    level: str = option(
+        choice("user", "operator", "admin"), default="operator", help="what its users may do"
+    )
+    mode: str = option(PERMISSIONS, default="0600", help="permissions of the socket, in octal")
+
+
+@frozen
+class GlobalOptions:
+    """``[global]``"""
+
+    stats_socket: StatsSocketOptions | None = option(
+        record(StatsSocketOptions), default=None, help="the command socket", haproxy="stats socket"
+    )
+    state_file: Path | None = option(
+        PATH, default=None, help="keeps pins and administrative states across restarts"
+    )
+    store: Chosen | None = option(
+        plugin("store"), default=None, help="a plugin that keeps the state, instead of a file"
+    )
+    grace: float = option(
+        PAUSE,
+        default=5.0,
+        help="how long sessions may go on when the proxy stops",
+        haproxy="hard-stop-after",
+    )
+
+
+@frozen
+class KeepaliveOptions:
+    """``keepalive = on`` or ``keepalive = idle=60s interval=10s count=6 user-timeout=90s``"""
+
+    enabled: bool = option(FLAG, positional=True, default=True, help="SO_KEEPALIVE")
+    idle: float | None = option(
+        WHOLE_SECONDS, default=None, help="quiet time before the first probe: TCP_KEEPIDLE"
+    )
+    interval: float | None = option(
+        WHOLE_SECONDS, default=None, help="time between probes: TCP_KEEPINTVL"
+    )
+    count: int | None = option(
+        integer(1, 127), default=None, help="unanswered probes until the end: TCP_KEEPCNT"
+    )
+    user_timeout: float | None = option(
+        DURATION, default=None, help="TCP_USER_TIMEOUT: sent bytes may stay unacknowledged so long"
+    )
+
+
+@frozen
+class FrontendOptions:
+    """``[frontend NAME]``: a listener; the protocol adds its own options."""
+
+    protocol: Chosen = option(
+        plugin("protocol", inline=False), help="the frontend's type", haproxy="mode"
+    )
+    bind: tuple[Address, ...] = option(
+        ListOf(ADDRESS), help="where to listen; the addresses need not exist yet", haproxy="bind"
+    )
+    backend: str | None = option(
+        TEXT, default=None, help="the pool that serves it", haproxy="default_backend"
+    )
+    maxconn: int = option(
+        integer(1, 1_000_000),
+        default=2000,
+        help="open sessions; more clients wait in the kernel's queue",
+        haproxy="maxconn",
+    )
+    timeout_client: float = option(
+        DURATION,
+        default=30.0,
+        help="a session without traffic in either direction ends after it",
+        haproxy="timeout client",
+    )
+    keepalive: KeepaliveOptions | None = option(
+        record(KeepaliveOptions),
+        default=None,
+        help="TCP keepalive towards the clients",
+        haproxy="option clitcpka",
+    )
+    accept_proxy: bool = option(
+        FLAG,
+        default=False,
+        help="clients send a PROXY protocol header",
+        haproxy="accept-proxy",
+        unsupported="'accept-proxy' is not supported yet",
+    )
+
+
+@frozen
+class CheckOptions:
+    """``check = NAME interval=1s rise=2 fall=3``: pace and judgement, whatever is probed."""
+
+    interval: float = option(
+        DURATION,
+        default=2.0,
+        help="from the end of a check to the start of the next",
+        haproxy="inter",
+    )
+    rise: int = option(integer(1, 255), default=2, help="passes that bring a server up")
+    fall: int = option(integer(1, 255), default=3, help="failures that take a server down")
+    timeout: float | None = option(
+        DURATION,
+        default=None,
+        help="of one check; by default the interval",
+        haproxy="timeout check",
+    )
+    fastinter: float | None = option(
+        DURATION,
+        default=None,
+        help="interval while a verdict is in the making; by default 50ms after a refused "
+        "connection, else the interval",
+        haproxy="fastinter",
+    )
+    downinter: float | None = option(
+        DURATION,
+        default=None,
+        help="interval while down; by default the interval",
+        haproxy="downinter",
+    )
+    port: int | None = option(
+        integer(1, 65535),
+        default=None,
+        help="checked instead of the server's own port",
+        haproxy="port",
+    )
+
+
+@frozen
+class StickOptions:
+    """``stick = dst size=2``: clients with one key stay on one server."""
+
+    key: str = option(
+        choice("dst", "src"),
+        positional=True,
+        help="the client's address, or the one it called",
+        haproxy="stick on",
+    )
+    size: int = option(
+        integer(1, 100_000_000), default=100_000, help="entries at most", haproxy="stick-table"
+    )
+    expire: float | None = option(
+        DURATION, default=None, help="an entry not used for so long is dropped; by default never"
+    )
+
+
+@frozen
+class CookieOptions:
+    """``cookie = SERVERID insert indirect nocache``"""
+
+    name: str = option(TEXT, positional=True, help="the cookie's name")
+    insert: bool = option(FLAG_WORD, default=False, help="the proxy sets the cookie itself")
+    indirect: bool = option(FLAG_WORD, default=False, help="servers do not see the cookie")
+    nocache: bool = option(FLAG_WORD, default=False, help="answers with it are not cacheable")
+
+
+@frozen
+class ServerOptions:
+    """``server NAME = ADDRESS:PORT weight=2``"""
+
+    address: Address = option(ADDRESS, positional=True, help="where it listens")
+    weight: int = option(
+        integer(0, 256), default=1, help="its share; 0 takes it out", haproxy="weight"
+    )
+    backup: bool = option(FLAG_WORD, default=False, help="used when no other is up")
+    maxconn: int = option(
+        integer(0, 1_000_000), default=0, help="sessions at most; 0 is no limit", haproxy="maxconn"
+    )
+    check: bool = option(FLAG, default=True, help="off: always up", haproxy="check")
+    check_port: int | None = option(
+        integer(1, 65535), default=None, help="checked instead of its own port", haproxy="port"
+    )
+    disabled: bool = option(FLAG_WORD, default=False, help="starts in maintenance")
+    cookie: str | None = option(
+        TEXT, default=None, help="the value that leads to it", haproxy="cookie"
+    )
+
+
+@frozen
+class BackendOptions:
+    """``[backend NAME]``: a pool of servers."""
+
+    balance: Chosen = option(
+        plugin("balancer"),
+        default=Chosen(name="roundrobin"),
+        help="how a server is chosen",
+        haproxy="balance",
+    )
+    check: Chosen | None = option(
+        plugin("check", CheckOptions), default=None, help="how servers are probed"
+    )
+    stick: StickOptions | None = option(
+        record(StickOptions), default=None, help="keeps clients on one server", haproxy="stick on"
+    )
+    cookie: CookieOptions | None = option(
+        record(CookieOptions), default=None, help="HTTP persistence", haproxy="cookie"
+    )
+    timeout_connect: float = option(
+        DURATION, default=5.0, help="of one connection attempt", haproxy="timeout connect"
+    )
+    timeout_server: float = option(
+        DURATION,
+        default=30.0,
+        help="a session without traffic in either direction ends after it",
+        haproxy="timeout server",
+    )
+    timeout_queue: float | None = option(
+        DURATION,
+        default=None,
+        help="longest wait for a server; by default timeout-connect",
+        haproxy="timeout queue",
+    )
+    retries: int = option(
+        integer(0, 100), default=3, help="connection attempts after the first", haproxy="retries"
+    )
+    redispatch: bool = option(
+        FLAG,
+        default=True,
+        help="a refused client is sent to the next server",
+        haproxy="option redispatch",
+    )
+    initial_state: str = option(
+        choice("down", "up"),
+        default="down",
+        help="of a checked server before its first verdict",
+        haproxy="init-state",
+    )
+    on_marked_down: str | None = option(
+        choice("none", "shutdown-sessions"),
+        default=None,
+        help="by default shutdown-sessions where there is a stick, else none",
+        haproxy="on-marked-down",
+    )
+    keepalive: KeepaliveOptions | None = option(
+        record(KeepaliveOptions),
+        default=None,
+        help="TCP keepalive towards the servers",
+        haproxy="option srvtcpka",
+    )
+    send_proxy: str | None = option(
+        choice("v1", "v2"),
+        default=None,
+        help="tell servers the client's address",
+        haproxy="send-proxy",
+    )
+
+    @property
+    def queue_limit(self) -> float:
+        """Seconds that a client may wait for a server."""
+        return self.timeout_connect if self.timeout_queue is None else self.timeout_queue
+
+    @property
+    def shuts_sessions_down(self) -> bool:
+        """Whether a mark-down ends the server's sessions: by default where there is a pin."""
+        if self.on_marked_down is None:
+            return self.stick is not None
+        return self.on_marked_down == "shutdown-sessions"
+
+
+@frozen
+class FrontendConfig:
+    name: str
+    options: FrontendOptions
+    protocol_options: Any
+    backends: tuple[str, ...]
+    """Every backend it may use: its own, and those that its protocol's options name."""
+
+
+@frozen
+class ServerConfig:
+    name: str
+    options: ServerOptions
+
+
+@frozen
+class BackendConfig:
+    name: str
+    options: BackendOptions
+    servers: tuple[ServerConfig, ...]
+
+
+@frozen
+class ClusterConfig:
+    """All that a configuration file says, checked and complete."""
+
+    options: GlobalOptions
+    frontends: tuple[FrontendConfig, ...]
+    backends: tuple[BackendConfig, ...]
+    path: str = ""

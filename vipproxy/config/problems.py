@@ -1,0 +1,79 @@
+"""What is wrong with a configuration, and how it is shown to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from attrs import Factory, define, frozen
+
+
+class Severity(Enum):
+    ERROR = "error"
+    """The proxy would not do what the file says: it does not start."""
+    WARNING = "warning"
+    """It starts, but somebody should look."""
+
+
+@frozen
+class Problem:
+    """One thing that is wrong. `line` and `column` count from 1; `length` is in characters."""
+
+    severity: Severity
+    message: str
+    line: int = 1
+    column: int = 1
+    length: int = 1
+    hint: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity is Severity.ERROR
+
+    def render(self, source: str, lines: Sequence[str]) -> str:
+        """``file:line:column: error: message``, the line, and a caret line with the hint."""
+        text = lines[self.line - 1] if self.line <= len(lines) else ""
+        # Tabs stay tabs, so that the carets stand where the terminal puts the text.
+        indent = "".join(c if c == "\t" else " " for c in text[: self.column - 1])
+        carets = "^" * max(1, min(self.length, len(text) - self.column + 1))
+        return "\n".join(
+            _printable(each).rstrip()
+            for each in (
+                f"{source}:{self.line}:{self.column}: {self.severity.value}: {self.message}",
+                f"{self.line:5} | {text}",
+                f"      | {indent}{carets} {self.hint}",
+            )
+        )
+
+
+def _printable(text: str) -> str:
+    """The file may hold anything; the terminal must not obey it."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@define
+class Problems:
+    """Collects the problems of one file; saying the same twice is saying it once."""
+
+    source: str
+    lines: Sequence[str]
+    _found: dict[Problem, None] = Factory(dict)
+
+    def add(self, problem: Problem) -> None:
+        self._found[problem] = None
+
+    def error(self, message: str, line: int, column: int, length: int = 1, hint: str = "") -> None:
+        self.add(Problem(Severity.ERROR, message, line, column, length, hint))
+
+    @property
+    def sorted(self) -> list[Problem]:
+        """In the order of the file."""
+        return sorted(self._found, key=lambda problem: (problem.line, problem.column))
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.is_error for problem in self._found)
+
+    def report(self) -> str:
+        """All of them as `vipproxy check` prints them; empty where there are none."""
+        return "\n".join(problem.render(self.source, self.lines) for problem in self.sorted)

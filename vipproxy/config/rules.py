@@ -1,0 +1,238 @@
+"""What must hold between options: one small function a rule, each yields its problems.
+
+Where the proxy would do something other than what a line says, it is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from vipproxy.config.build import server_settings
+from vipproxy.config.drafts import (
+    BackendDraft,
+    ClusterDraft,
+    FrontendDraft,
+    ServerDraft,
+    at_setting,
+)
+from vipproxy.config.kinds import suggest
+from vipproxy.config.problems import Problem, Severity
+from vipproxy.values import Address
+
+RESERVED_DESCRIPTORS = 100
+"""For listeners, checks, logs and the statistics."""
+
+Rule = Callable[[ClusterDraft], Iterable[Problem]]
+
+
+def _frontend_needs_backend(cluster: ClusterDraft) -> Iterator[Problem]:
+    for frontend in cluster.frontends:
+        protocol = frontend.config.options.protocol
+        if protocol and protocol.plugin.needs_backend and "backend" not in frontend.origins:
+            message = f"{frontend.section.label} has no backend"
+            yield frontend.error(message, hint="backend = NAME")
+
+
+def _backend_exists(cluster: ClusterDraft) -> Iterator[Problem]:
+    known = [backend.section.name for backend in cluster.backends]
+    for frontend in cluster.frontends:
+        for use in frontend.uses:
+            if use.backend not in known:
+                message = f"unknown backend '{use.backend}' in {frontend.section.label}"
+                yield frontend.error(message, use.key, use.backend, suggest(use.backend, known))
+
+
+def _backend_is_used(cluster: ClusterDraft) -> Iterator[Problem]:
+    used = {use.backend for frontend in cluster.frontends for use in frontend.uses}
+    for backend in cluster.backends:
+        if backend.section.name not in used:
+            yield backend.warning(f"no frontend uses {backend.section.label}")
+
+
+def _something_is_served(cluster: ClusterDraft) -> Iterator[Problem]:
+    if not cluster.frontends:
+        yield Problem(Severity.WARNING, "there is no frontend: nothing is served")
+
+
+def _binds_differ(cluster: ClusterDraft) -> Iterator[Problem]:
+    taken: list[tuple[Address, FrontendDraft]] = []
+    for frontend in cluster.frontends:
+        for bind in frontend.config.options.bind or ():
+            for other, owner in taken:
+                if _collide(bind, other):
+                    message = (
+                        f"{bind} in {frontend.section.label} is taken by {owner.section.label}"
+                    )
+                    yield frontend.error(message, "bind", str(bind), _as_said(other, owner))
+                    break
+            taken.append((bind, frontend))
+
+
+def _as_said(bind: Address, frontend: FrontendDraft) -> str:
+    return f"bind = {bind} in line {frontend.origins['bind'].setting.line}"
+
+
+def _collide(one: Address, other: Address) -> bool:
+    """Whether both cannot be bound; port 0 takes any free port (IPV6_V6ONLY is set)."""
+    if one.port != other.port or one.port == 0 or (":" in one.host) != (":" in other.host):
+        return False
+    return one.host == other.host or bool({one.host, other.host} & {"0.0.0.0", "::"})
+
+
+def _has_servers(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        if not server_settings(backend.section):
+            message = f"{backend.section.label} has no servers"
+            yield backend.error(message, hint="server NAME = ADDRESS:PORT")
+
+
+def _server_addresses_differ(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        for server, twin in _twins(backend, lambda server: str(server.config.options.address)):
+            address = server.config.options.address
+            message = f"{address} is in {backend.section.label} twice"
+            yield _at_server(Severity.ERROR, message, server, str(address), _see(twin))
+
+
+def _cookies_differ(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        for server, twin in _twins(backend, lambda server: server.config.options.cookie):
+            cookie = server.config.options.cookie
+            message = f"cookie value '{cookie}' is in {backend.section.label} twice"
+            yield _at_server(Severity.ERROR, message, server, f"cookie={cookie}", _see(twin))
+
+
+def _twins(
+    backend: BackendDraft, key_of: Callable[[ServerDraft], str | None]
+) -> Iterator[tuple[ServerDraft, ServerDraft]]:
+    """Servers that agree in something with an earlier one."""
+    first: dict[str, ServerDraft] = {}
+    for server in backend.servers:
+        key = key_of(server)
+        if key is not None and key in first:
+            yield server, first[key]
+        elif key is not None:
+            first[key] = server
+
+
+def _see(server: ServerDraft) -> str:
+    return f"server '{server.config.name}' in line {server.setting.line} has it"
+
+
+def _at_server(
+    severity: Severity, message: str, server: ServerDraft, word: str = "", hint: str = ""
+) -> Problem:
+    return at_setting(severity, message, server.setting, word, hint)
+
+
+def _modes(cluster: ClusterDraft, backend: BackendDraft) -> set[str]:
+    """The modes of the frontends that use a backend."""
+    return {
+        frontend.config.options.protocol.plugin.mode
+        for frontend in cluster.frontends
+        if backend.section.name in frontend.config.backends and frontend.config.options.protocol
+    }
+
+
+def _cookie_needs_http(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        if backend.says("cookie") and _modes(cluster, backend) == {"tcp"}:
+            message = (
+                f"'cookie' has no effect in {backend.section.label}: only tcp frontends use it"
+            )
+            yield backend.warning(message, "cookie", hint="cookies need protocol = http")
+
+
+def _server_cookie_needs_backend_cookie(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        for server in backend.servers:
+            value = server.config.options.cookie
+            if value is not None and "cookie" not in backend.origins:
+                message = f"'cookie' of server '{server.config.name}' has no effect"
+                hint = f"{backend.section.label} has no 'cookie'"
+                word = f"cookie={value}"
+                yield _at_server(Severity.WARNING, message, server, word, hint)
+
+
+def _cookie_needs_values(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        if backend.config.options.cookie is None or "http" not in _modes(cluster, backend):
+            continue
+        for server in backend.servers:
+            if server.config.options.cookie is None:
+                message = f"server '{server.config.name}' has no cookie value: nobody stays on it"
+                yield _at_server(Severity.WARNING, message, server, hint="add cookie=VALUE")
+
+
+def _mark_down_needs_check(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        wanted = backend.says("on-marked-down") and backend.config.options.shuts_sessions_down
+        if wanted and "check" not in backend.origins:
+            message = f"{backend.section.label} has no 'check', so nothing is ever marked down"
+            yield backend.warning(message, "on-marked-down", hint="check = tcp")
+
+
+def _pin_needs_shutdown(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        stick = backend.config.options.stick
+        if stick and stick.key == "dst" and not backend.config.options.shuts_sessions_down:
+            message = (
+                f"'on-marked-down = none' contradicts 'stick = dst' in {backend.section.label}"
+            )
+            hint = "old sessions would go on while new ones use another server: two would serve"
+            yield backend.error(message, "on-marked-down", hint=hint)
+
+
+def _not_all_backup(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        servers = backend.servers
+        if servers and all(server.config.options.backup for server in servers):
+            message = f"all servers of {backend.section.label} are backup servers"
+            yield _at_server(Severity.WARNING, message, servers[0], "backup")
+
+
+def _one_place_for_state(cluster: ClusterDraft) -> Iterator[Problem]:
+    if cluster.global_ and {"state-file", "store"} <= cluster.global_.origins.keys():
+        hint = "the store replaces the file"
+        yield cluster.global_.error("give 'store' or 'state-file', not both", "store", hint=hint)
+
+
+RULES: tuple[Rule, ...] = (
+    _frontend_needs_backend,
+    _backend_exists,
+    _backend_is_used,
+    _something_is_served,
+    _binds_differ,
+    _has_servers,
+    _server_addresses_differ,
+    _cookies_differ,
+    _cookie_needs_http,
+    _server_cookie_needs_backend_cookie,
+    _cookie_needs_values,
+    _mark_down_needs_check,
+    _pin_needs_shutdown,
+    _not_all_backup,
+    _one_place_for_state,
+)
+
+
+def apply_rules(cluster: ClusterDraft) -> Iterator[Problem]:
+    """Everything that is wrong between options."""
+    for rule in RULES:
+        yield from rule(cluster)
+
+
+def descriptors_suffice(cluster: ClusterDraft, limit: int | None) -> Iterator[Problem]:
+    """Warn once where `maxconn` of all frontends needs more descriptors than `limit`.
+
+    A session has two. `limit` is the hard limit (RLIMIT_NOFILE), None where there is none.
+    """
+    maxconns = [frontend.config.options.maxconn for frontend in cluster.frontends]
+    needed = 2 * sum(maxconns) + RESERVED_DESCRIPTORS
+    if limit is None or needed <= limit:
+        return
+    message = (
+        f"'maxconn' of all frontends is {sum(maxconns)}, which needs {needed} file descriptors; "
+        f"the limit is {limit}"
+    )
+    yield cluster.frontends[0].warning(message, "maxconn", hint="lower it, or raise ulimit -Hn")

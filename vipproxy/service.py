@@ -1,0 +1,234 @@
+"""The only wiring site: a configuration becomes a proxy; start order and drain order stand here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vipproxy import __version__
+from vipproxy.admin.socket import StatsSocket
+from vipproxy.backends.pool import Pool
+from vipproxy.config.options import ClusterConfig, FrontendConfig
+from vipproxy.connector import Connector
+from vipproxy.errors import ListenFailed
+from vipproxy.frontend import Frontend
+from vipproxy.interfaces import ICluster, IControl, IObserver, IStore
+from vipproxy.limits import raise_descriptor_limit
+from vipproxy.listener import Listener
+from vipproxy.relay.twisted import TwistedRelay
+from vipproxy.state import FileStore, NoStore, StateKeeper
+from vipproxy.values import (
+    Address,
+    AdminState,
+    BackendSnapshot,
+    ClusterSnapshot,
+    Event,
+    FrontendSnapshot,
+    ProcessSnapshot,
+)
+
+log = Logger()
+
+EVENTS_KEPT = 100
+FIRST_NUMBER = 2
+"""HAProxy gives proxy 1 to itself."""
+FULLCONN_SHARE = 10
+"""A backend's session limit is shown as a tenth of its frontends' (HAProxy's `fullconn`)."""
+
+
+@implementer(ICluster, IControl, IObserver)
+class ProxyService(Service):
+    """The whole proxy as a Twisted service: under twistd, embedded in another, or in a test.
+
+    `reactor` is by default the global one.
+    """
+
+    def __init__(self, config: ClusterConfig, reactor: Any = None) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        self.config = config
+        self._reactor = reactor
+        self._started_at = reactor.seconds()
+        self._stopping = False
+        self._descriptors = 0
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._keeper = StateKeeper(_store(config), reactor, self._state)
+        self._connector, self._relay = Connector(reactor), TwistedRelay(reactor)
+        self.backends = {
+            each.name: Pool(each, reactor, self, self._keeper.changed) for each in config.backends
+        }
+        self.frontends = {each.name: self._frontend(each) for each in config.frontends}
+        self._numbers = _numbers(config)
+        self._listeners: dict[str, list[Listener]] = {}
+        self._stats_socket = self._admin()
+
+    def _frontend(self, config: FrontendConfig) -> Frontend:
+        return Frontend(config, self._reactor, self._connector, self._relay, self, self.backends)
+
+    def _admin(self) -> StatsSocket | None:
+        options = self.config.options.stats_socket
+        return None if options is None else StatsSocket(self, self, options, self._reactor)
+
+    # -- start and stop -----------------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """Bind everything, as long as ports below 1024 may be bound; raises ListenFailed.
+
+        Where one bind fails, what was opened is closed again.
+        """
+        self._descriptors = raise_descriptor_limit()
+        try:
+            for frontend in self.frontends.values():
+                self._listen(frontend)
+        except ListenFailed:
+            self._close_listeners()
+            raise
+
+    def startService(self) -> None:
+        """State, pools, observers, clients: in this order."""
+        if not self._listeners:
+            self.privilegedStartService()
+        super().startService()
+        self._stopping = False
+        self._keeper.load().addCallback(self._restored)
+
+    def _restored(self, state: Mapping[str, Any]) -> None:
+        if not self.running:
+            return
+        for name, pool in self.backends.items():
+            pool.restore(state.get(name, {}))
+            pool.startService()
+        if self._stats_socket is not None:
+            self._stats_socket.startService()
+        for listener in self._all_listeners():
+            listener.start()
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """No new clients, then the grace for those that are here, then everything behind them."""
+        super().stopService()
+        self._stopping = True
+        self._close_listeners()
+        yield self._drain()
+        for pool in self.backends.values():
+            yield pool.stopService()
+        if self._stats_socket is not None:
+            yield self._stats_socket.stopService()
+        yield self._keeper.finish()
+        self._connector.stop()
+        self._relay.stop()
+
+    def _drain(self) -> Deferred[Any]:
+        """Wait for the last session, but no longer than the grace."""
+        drained = DeferredList([each.drained() for each in self.frontends.values()])
+        for frontend in self.frontends.values():
+            frontend.stopping = True
+        limit = self._reactor.callLater(self.config.options.grace, self._close_sessions)
+
+        def done(result: Any) -> None:
+            if limit.active():
+                limit.cancel()
+
+        return drained.addCallback(done)
+
+    def _close_sessions(self) -> None:
+        for frontend in self.frontends.values():
+            frontend.close_all()
+
+    # -- listening ----------------------------------------------------------------------
+
+    def _listen(self, frontend: Frontend) -> None:
+        config = frontend.config
+        factory = config.options.protocol.plugin.factory(frontend, config.protocol_options)
+        listeners = self._listeners.setdefault(config.name, [])
+        frontend.listeners = listeners
+        for address in config.options.bind:
+            try:
+                listeners.append(Listener(address, frontend, factory))
+            except OSError as error:
+                text = f"frontend '{config.name}' cannot listen on {address}: {error.strerror}"
+                raise ListenFailed(text) from error
+
+    def bound(self, frontend: str) -> list[Address]:
+        """Where a frontend really listens: the ports that the system chose for port 0."""
+        return [listener.address for listener in self._listeners[frontend]]
+
+    def _all_listeners(self) -> list[Listener]:
+        return [each for listeners in self._listeners.values() for each in listeners]
+
+    def _close_listeners(self) -> None:
+        for listener in self._all_listeners():
+            listener.stop()
+        self._listeners.clear()
+
+    # -- what observers see and do ------------------------------------------------------
+
+    def snapshot(self) -> ClusterSnapshot:
+        return ClusterSnapshot(
+            process=self._process(),
+            frontends=tuple(self._frontend_snapshot(each) for each in self.frontends.values()),
+            backends=tuple(self._backend_snapshot(each) for each in self.backends.values()),
+            events=tuple(self._events),
+        )
+
+    def server_changed(self, backend: str, server: str, text: str, severity: str) -> None:
+        subject = f"{backend}/{server}" if server else backend
+        self._events.append(Event(self._reactor.seconds(), subject, text, severity))
+
+    def set_admin_state(self, backend: str, server: str, state: AdminState) -> None:
+        if backend not in self.backends:
+            raise LookupError(f"no backend '{backend}'")
+        self.backends[backend].set_admin_state(server, state)
+
+    def _process(self) -> ProcessSnapshot:
+        now = self._reactor.seconds()
+        return ProcessSnapshot(
+            pid=os.getpid(),
+            node=socket.gethostname(),
+            version=__version__,
+            started_at=self._started_at,
+            uptime=now - self._started_at,
+            session_limit=max(0, self._descriptors // 2),
+            descriptor_limit=self._descriptors,
+            stopping=self._stopping,
+            config_path=self.config.path,
+        )
+
+    def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:
+        return frontend.snapshot(self._numbers["frontend", frontend.name])
+
+    def _backend_snapshot(self, pool: Pool) -> BackendSnapshot:
+        users = [each for each in self.config.frontends if pool.name in each.backends]
+        modes = {each.options.protocol.plugin.mode for each in users}
+        limit = sum(each.options.maxconn for each in users) // FULLCONN_SHARE
+        mode = "http" if modes == {"http"} else "tcp"
+        return pool.snapshot(mode, self._numbers["backend", pool.name], limit)
+
+    def _state(self) -> dict[str, Any]:
+        return {name: pool.state() for name, pool in self.backends.items()}
+
+
+def _store(config: ClusterConfig) -> IStore:
+    options = config.options
+    if options.store is not None:
+        store: IStore = options.store.plugin.store(options.store.options)
+        return store
+    return FileStore(options.state_file) if options.state_file else NoStore()
+
+
+def _numbers(config: ClusterConfig) -> dict[tuple[str, str], int]:
+    """HAProxy numbers proxies as they are declared: each frontend, then its own backends."""
+    order: dict[tuple[str, str], None] = {}
+    for frontend in config.frontends:
+        order["frontend", frontend.name] = None
+        order.update({("backend", name): None for name in frontend.backends})
+    order.update({("backend", each.name): None for each in config.backends})
+    return {key: number for number, key in enumerate(order, FIRST_NUMBER)}
