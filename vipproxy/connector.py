@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from vipproxy.dial import Dial
-from vipproxy.errors import InternalError, ServerMarkedDown, SessionError
+from vipproxy.errors import ConnectFailed, InternalError, ServerMarkedDown, SessionError
 from vipproxy.framing import proxy
 from vipproxy.interfaces import (
     IAttempt,
@@ -93,13 +93,22 @@ class Attempt:
     def dialled(self, sock: socket.socket) -> None:
         lease, self._dial = self._lease, None
         assert lease is not None
-        prepare(sock, self._backend.options.keepalive)
-        version = self._backend.options.send_proxy
-        if version is not None:
-            # A fresh socket's buffer takes these few bytes whole.
-            sock.send(proxy.build(version, self._request.client, self._request.destination))
+        try:
+            self._prepare(sock)
+        except OSError as error:  # accepted, and reset at once
+            sock.close()
+            self.dial_failed(ConnectFailed(error.strerror))
+            return
         lease.connected()
         self._taker.connected(lease, sock)
+
+    def _prepare(self, sock: socket.socket) -> None:
+        options = self._backend.options
+        prepare(sock, options.keepalive)
+        if options.send_proxy is not None:
+            # A fresh socket's buffer takes these few bytes whole.
+            request = self._request
+            sock.send(proxy.build(options.send_proxy, request.client, request.destination))
 
     def dial_failed(self, error: SessionError) -> None:
         assert self._lease is not None

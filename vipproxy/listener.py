@@ -58,11 +58,14 @@ class Listener:
     def start(self) -> None:
         """Begin to accept."""
         self._accepting = True
+        self._factory.doStart()
         self.resume()
 
     def stop(self) -> None:
         """Accept no more, and close the socket; sessions go on. Harmless when stopped."""
-        self._accepting = False
+        if self._accepting:
+            self._accepting = False
+            self._factory.doStop()
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None

@@ -18,7 +18,7 @@ from vipproxy.admin.socket import StatsSocket
 from vipproxy.backends.pool import Pool
 from vipproxy.config.options import ClusterConfig, FrontendConfig
 from vipproxy.connector import Connector
-from vipproxy.errors import ListenFailed
+from vipproxy.errors import ListenFailed, VipproxyError
 from vipproxy.frontend import Frontend
 from vipproxy.interfaces import ICluster, IControl, IObserver, IStore
 from vipproxy.limits import raise_descriptor_limit
@@ -88,7 +88,9 @@ class ProxyService(Service):
         try:
             for frontend in self.frontends.values():
                 self._listen(frontend)
-        except ListenFailed:
+            if self._stats_socket is not None:
+                self._stats_socket.privilegedStartService()
+        except VipproxyError:
             self._close_listeners()
             raise
 

@@ -37,6 +37,7 @@ class FileStore:
             return {}
 
     def save(self, state: Mapping[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_name(self.path.name + ".new")
         with open(fresh, "w", encoding="utf-8") as file:
             json.dump(state, file, indent=1)

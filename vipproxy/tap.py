@@ -13,7 +13,7 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from vipproxy.config import load
-from vipproxy.errors import ConfigError, ListenFailed
+from vipproxy.errors import ConfigError, VipproxyError
 from vipproxy.plugins import Catalog
 from vipproxy.service import ProxyService
 
@@ -36,7 +36,7 @@ class TwistdService(ProxyService):
     def privilegedStartService(self) -> None:
         try:
             super().privilegedStartService()
-        except ListenFailed as error:
+        except VipproxyError as error:
             sys.exit(f"vipproxy: {error}")
 
     def startService(self) -> None:

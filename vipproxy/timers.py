@@ -56,7 +56,7 @@ class IdleTimer:
     def forget(self, idler: Idler) -> None:
         """Watch it no longer. Harmless where it is not watched."""
         bucket = self._bucket_of.pop(idler, None)
-        if bucket is not None:
+        if bucket in self._buckets:  # not the one that is due just now
             self._buckets[bucket].discard(idler)
 
     def stop(self) -> None:
@@ -69,13 +69,12 @@ class IdleTimer:
 
     def _due(self, bucket: Bucket) -> None:
         now = self._clock.seconds()
-        for idler in list(self._buckets[bucket]):
+        del self._calls[bucket]
+        for idler in self._buckets.pop(bucket):
             if self._bucket_of.get(idler) != bucket:
                 continue  # forgotten by one that expired before it
-            self.forget(idler)
+            del self._bucket_of[idler]
             if idler.last_active + idler.idle_limit <= now:
                 idler.idle_expired()
             else:
                 self.watch(idler)
-        self._buckets.pop(bucket, None)
-        self._calls.pop(bucket, None)

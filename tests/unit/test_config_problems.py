@@ -60,3 +60,11 @@ class Collecting(SynchronousTestCase):
         self.assertFalse(problems.has_errors)
         problems.error("y", 1, 1)
         self.assertTrue(problems.has_errors)
+
+    def test_secrets_are_hidden(self) -> None:
+        """The source line of a problem does not show what was marked as secret."""
+        problems = Problems("f", ["stats-auth = root hunter2"])
+        problems.hide(1, 14)
+        problems.error("bad", 1, 19, 7)
+        self.assertNotIn("hunter2", problems.report())
+        self.assertIn("stats-auth = ************", problems.report())

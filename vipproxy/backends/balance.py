@@ -31,9 +31,10 @@ class RoundRobin:
 
     def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
         chosen = self._next(servers)
-        total = sum(server.weight for server in servers)
-        last = max(self.due.get(chosen.name, 0.0), self.position)
-        self.due[chosen.name] = last + total / chosen.weight
+        period = sum(server.weight for server in servers) / chosen.weight
+        # It may be late by a period, so that no share is lost; what it was away for is.
+        last = max(self.due.get(chosen.name, self.position), self.position - period)
+        self.due[chosen.name] = last + period
         self.position += 1
         return chosen
 

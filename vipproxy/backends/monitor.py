@@ -123,6 +123,7 @@ class CheckLoop:
             self._next = None
         if self._probe is not None:
             probe, self._probe = self._probe, None
+            self._server.checking = False
             self._stop_limit()
             probe.cancel()
 
@@ -139,9 +140,15 @@ class CheckLoop:
         started = self._reactor.seconds()
         probe = as_deferred(self._plugin.probe, self._target, self._plugin_options)
         self._probe = probe
-        self._limit = self._reactor.callLater(self._target.timeout, probe.cancel)
+        limit = self._target.timeout
+        self._limit = self._reactor.callLater(limit, self._timed_out, probe, started)
         probe.addErrback(self._failed)
         probe.addCallback(self._ended, probe, started)
+
+    def _timed_out(self, probe: Deferred[CheckResult], started: float) -> None:
+        """A plugin that does not let itself be cancelled has failed all the same."""
+        probe.cancel()
+        self._ended(CheckResult(CheckStatus.L7_TIMEOUT), probe, started)
 
     def _failed(self, failure: Failure) -> CheckResult:
         """A failed probe is a value; a plugin's mistake costs its server the check, no more."""
@@ -155,7 +162,7 @@ class CheckLoop:
 
     def _ended(self, result: CheckResult, probe: Deferred[CheckResult], started: float) -> None:
         if self._probe is not probe:
-            return  # stopped meanwhile
+            return  # stopped or timed out meanwhile
         self._probe = None
         self._stop_limit()
         self._server.checking = False

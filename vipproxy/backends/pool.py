@@ -183,6 +183,7 @@ class Pool(MultiService):
             status = CheckStatus.L4_TIMEOUT if timed_out else CheckStatus.L4_CONNECTION
             self._observe(server, CheckResult(status, str(error)))
             self.monitor.hurry(server)
+        self._serve(server.queue)
         self._serve(self.selection.queue)
 
     def lease_revoked(self, lease: Lease) -> None:
@@ -221,7 +222,19 @@ class Pool(MultiService):
         self._refuse(waiter, QueueTimeout(text))
 
     def _serve(self, queue: Queue) -> None:
-        """Let those at the head of a queue go, as far as there is room now."""
+        """Let those at the head of a queue go, as far as there is room now.
+
+        Who is let go may fail at once and make room again: that is seen by the same loop.
+        """
+        if queue.being_served:
+            return
+        queue.being_served = True
+        try:
+            self._serve_while_room(queue)
+        finally:
+            queue.being_served = False
+
+    def _serve_while_room(self, queue: Queue) -> None:
         while (waiter := queue.first()) is not None:
             place = self._choose(waiter)
             if place is queue:

@@ -30,6 +30,7 @@ class Queue:
     """In order of arrival; anyone may leave from the middle."""
 
     longest: int = 0
+    being_served: bool = False
     _waiters: dict[Waiter, None] = field(factory=dict, init=False)
 
     def join(self, waiter: Waiter) -> None:

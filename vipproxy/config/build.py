@@ -21,7 +21,7 @@ from vipproxy.config.drafts import (
     Use,
 )
 from vipproxy.config.ini import is_name
-from vipproxy.config.kinds import BackendNames, BadValue, Kind, at, suggest
+from vipproxy.config.kinds import BackendNames, BadValue, Kind, at, is_secret, suggest
 from vipproxy.config.options import (
     BackendConfig,
     BackendOptions,
@@ -183,6 +183,8 @@ class _Builder:
 
     def _value(self, kind: Kind[Any], origin: Origin) -> Any:
         setting = origin.setting
+        if is_secret(kind):
+            self.problems.hide(setting.line, setting.value_column)
         try:
             return at(0, kind, setting.value)
         except BadValue as error:

@@ -66,6 +66,11 @@ class Kind(Protocol[T_co]):
         """The text that `parse` would read as this value; secrets are masked."""
 
 
+def is_secret(kind: Kind[Any]) -> bool:
+    """Whether values of this kind must not be shown, not even in an error message."""
+    return getattr(kind, "secret", False)
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """``did you mean 'x'? known: x, y`` for an unknown word."""
     known = list(known)
@@ -89,6 +94,7 @@ class _Simple(Generic[T]):
     syntax: str
     reader: Callable[[str], T]
     writer: Callable[[T], str] = str
+    secret: bool = False
 
     def parse(self, text: str) -> T:
         try:
@@ -191,7 +197,7 @@ WHOLE_SECONDS: Kind[float] = _Simple("DURATION", _read_whole_seconds, _write_dur
 ADDRESS: Kind[Address] = _Simple("ADDRESS:PORT", _read_address)
 FLAG: Kind[bool] = _Simple("on|off", _read_flag, lambda on: "on" if on else "off")
 TEXT: Kind[str] = _Simple("TEXT", _read_text)
-SECRET: Kind[str] = _Simple("SECRET", _read_text, lambda _: "********")
+SECRET: Kind[str] = _Simple("SECRET", _read_text, lambda _: "********", secret=True)
 PATH: Kind[Path] = _Simple("PATH", lambda text: Path(_read_text(text)))
 PERMISSIONS: Kind[str] = _Simple("0600", _read_permissions)
 FLAG_WORD: Kind[bool] = _Simple("", lambda _: True)
@@ -231,6 +237,10 @@ class ListOf(Generic[T]):
     @property
     def syntax(self) -> str:
         return f"{self.item.syntax} ..."
+
+    @property
+    def secret(self) -> bool:
+        return is_secret(self.item)
 
     def parse(self, text: str) -> tuple[T, ...]:
         values: list[T] = []

@@ -58,6 +58,12 @@ class Problems:
     source: str
     lines: Sequence[str]
     _found: dict[Problem, None] = Factory(dict)
+    _secrets: dict[int, int] = Factory(dict)
+    """Line -> the column from which on it is not shown."""
+
+    def hide(self, line: int, column: int) -> None:
+        """What stands there is a secret, and a terminal or a CI log no place for it."""
+        self._secrets[line] = column
 
     def add(self, problem: Problem) -> None:
         self._found[problem] = None
@@ -76,4 +82,8 @@ class Problems:
 
     def report(self) -> str:
         """All of them as `vipproxy check` prints them; empty where there are none."""
-        return "\n".join(problem.render(self.source, self.lines) for problem in self.sorted)
+        lines = list(self.lines)
+        for number, column in self._secrets.items():
+            text = lines[number - 1]
+            lines[number - 1] = text[: column - 1] + "*" * (len(text) - column + 1)
+        return "\n".join(problem.render(self.source, lines) for problem in self.sorted)

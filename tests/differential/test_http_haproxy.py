@@ -1,0 +1,260 @@
+"""The same scripts through the real HAProxy and through vipproxy: the same bytes.
+
+Two differences are on purpose, and are taken out before comparing: vipproxy keeps the spelling
+of field names, and tells servers `connection: close`, since it uses each connection once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.http_peers import Origin, talk
+from tests.support import require
+from tests.unit.http_corpus import HOSTILE_REQUESTS
+from vipproxy.testing import ProxyHarness
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 500ms
+    timeout server 500ms
+    retries 0
+frontend web
+    bind 127.0.0.1:{port}
+    monitor-uri /status
+    option forwardfor
+    default_backend pool
+frontend nowhere
+    bind 127.0.0.1:{dead}
+    default_backend dead
+backend pool
+    cookie SERVERID insert indirect nocache
+    server s1 127.0.0.1:{origin} cookie c1
+backend dead
+    server s1 127.0.0.1:{origin} cookie c1 disabled
+"""
+
+VIPPROXY = """
+[defaults]
+timeout-connect = 1s
+timeout-client = 500ms
+timeout-server = 500ms
+[frontend web]
+protocol = http
+bind = 127.0.0.1:0
+monitor-uri = /status
+forwarded-for = on
+backend = pool
+[frontend nowhere]
+protocol = http
+bind = 127.0.0.1:0
+backend = dead
+[backend pool]
+retries = 0
+cookie = SERVERID insert indirect nocache
+server s1 = 127.0.0.1:{origin} cookie=c1
+[backend dead]
+server s1 = 127.0.0.1:{origin} disabled
+"""
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+OLD = b"GET / HTTP/1.0\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+EMPTY = OK + b"Content-Length: 0\r\n\r\n"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def normal(stream: bytes) -> bytes:
+    """Field names in lower case, as HAProxy writes them."""
+    return re.sub(rb"(?m)^[A-Za-z-]+:", lambda match: match[0].lower(), stream)
+
+
+class DifferentialTests(TestCase):
+    timeout = 120
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        haproxy = require("haproxy")
+        self.origin = Origin()
+        self.addCleanup(self.origin.close)
+        self.ports = {"web": free_port(), "nowhere": free_port()}
+        await deferToThread(self.start_haproxy, haproxy)
+        self.proxy = ProxyHarness(reactor, VIPPROXY.format(origin=self.origin.port))
+        self.addCleanup(self.proxy.stop)
+        await self.proxy.start()
+
+    def start_haproxy(self, haproxy: str) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = Path(directory.name) / "haproxy.cfg"
+        ports = {"port": self.ports["web"], "dead": self.ports["nowhere"]}
+        path.write_text(HAPROXY.format(origin=self.origin.port, **ports))
+        process = subprocess.Popen([haproxy, "-db", "-q", "-f", str(path)])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.ports["web"])).close()
+                return
+            time.sleep(0.05)
+        self.fail("haproxy does not listen")
+
+    async def both(
+        self, request: bytes, end_input: bool = False, frontend: str = "web"
+    ) -> list[tuple[bytes, list[bytes]]]:
+        """What the client got and what the server saw: first HAProxy's, then ours."""
+        results = []
+        for port in self.ports[frontend], self.proxy.port(frontend):
+            self.origin.seen = []
+            got = await deferToThread(talk, port, request, end_input)
+            seen = [
+                normal(each).replace(b"connection: close\r\n", b"") for each in self.origin.seen
+            ]
+            results.append((normal(got), seen))
+        return results
+
+    async def assert_same(
+        self, request: bytes, answer: bytes | None = EMPTY, frontend: str = "web"
+    ) -> None:
+        self.origin.answer = answer
+        theirs, ours = await self.both(request, frontend=frontend)
+        self.assertEqual(ours, theirs, (request, answer))
+
+    async def test_cookie_requests(self) -> None:
+        """What a client's cookies become, on their way to the server and in the answer."""
+        for cookie in (
+            b"SERVERID=c1", b"a=1; SERVERID=c1; b=2", b"SERVERID=zzz", b"SERVERID=",
+            b'SERVERID="c1"', b"SERVERID=c1; SERVERID=zz", b"SERVERID=zz; SERVERID=c1",
+            b"serverid=c1", b"SERVERID", b"SERVERID = c1 ; x=y", b"SERVERID=c1,z=1; x=y",
+            b"a=1;SERVERID=c1;b=2", b"a=1; SERVERID=c1", b"SERVERID=c1; a=1", b"a=1,b=2; c=3",
+            b"SERVERID=c1;a=1;b=2", b"a=1;SERVERID=c1;b=2;c=3", b"a=1\r\nCookie: SERVERID=c1",
+            b"SERVERID=c1\r\nCookie: b=2", b'a="x;SERVERID=c1;"; a=1',
+        ):  # fmt: skip
+            await self.assert_same(LAST[:-2] + b"Cookie: %b\r\n\r\n" % cookie)
+        await self.assert_same(LAST)
+
+    async def test_cookie_responses(self) -> None:
+        """What becomes of a server's own cookies, and when caches are told."""
+        for line in (
+            b"Set-Cookie: SERVERID=foo; path=/x\r\nSet-Cookie: b=1", b"set-cookie: serverid=z",
+            b"ETag: a", b"Last-Modified: x", b"Expires: 0", b"Cache-Control: max-age=60",
+            b"Cache-Control: public", b"Cache-Control: public, max-age=60", b"Pragma: no-cache",
+            b"Cache-Control: private\r\nETag: a", b"Cache-Control: no-store\r\nETag: a",
+            b"Cache-Control: max-age=0, public\r\nETag: a",
+            b'Cache-Control: no-cache="x"\r\nETag: a',
+            b"Cache-Control: public, max-age=0\r\nETag: a", b"Pragma: no-cache\r\nETag: a",
+        ):  # fmt: skip
+            answer = EMPTY[:-2] + line + b"\r\n\r\n"
+            await self.assert_same(LAST, answer)
+            await self.assert_same(LAST[:-2] + b"Cookie: SERVERID=c1\r\n\r\n", answer)
+        tagged = EMPTY[:-2] + b"ETag: a\r\n\r\n"
+        for status in b"206", b"302", b"304", b"404", b"500", b"501":
+            await self.assert_same(LAST, tagged.replace(b"200 OK", status + b" -"))
+        await self.assert_same(POST + b"Content-Length: 0\r\n\r\n", tagged)
+
+    async def test_framing(self) -> None:
+        """Bodies of all kinds, both ways."""
+        chunks = b"Transfer-Encoding: chunked\r\n\r\n3;x=1\r\nabc\r\n0\r\nTr: y\r\n\r\n"
+        for request in (
+            POST + b"Content-Length: 3\r\n\r\nabc",
+            POST + chunks,
+            POST + b"Content-Length: 3\r\n" + chunks,
+            LAST.replace(b" / ", b" http://a/x "),
+            LAST.replace(b"GET /", b"OPTIONS *"),
+            b"\r\n\r\n" + LAST,
+            LAST,
+        ):
+            await self.assert_same(request)
+        await self.assert_same(GET + LAST, EMPTY[:-2] + b"Connection: close\r\n\r\n")
+        await self.assert_same(GET, b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+        for answer in (
+            OK + b"Content-Length: 3\r\n\r\nabc",
+            OK + chunks.replace(b";x=1", b""),
+            OK + b"Content-Length: 3\r\n" + chunks,
+            OK + b"\r\nabc",
+            b"HTTP/1.0 200 OK\r\n\r\nabc",
+            b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+            b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+            OK + b"Content-Length: 3\r\n\r\nabcdef",
+            b"HTTP/1.1 304 -\r\nContent-Length: 3\r\n\r\n",
+            b"HTTP/1.1 204 -\r\nContent-Length: 3\r\n\r\n",
+            b"HTTP/1.1 204 -\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 -\r\nLink: x\r\n\r\n" + EMPTY,
+            OK + b"Content-Length: 5\r\n\r\nabc",
+        ):
+            await self.assert_same(LAST, answer)
+        for answer in OK + b"Content-Length: 3\r\n\r\n", OK + chunks.partition(b"3;")[0]:
+            await self.assert_same(LAST.replace(b"GET", b"HEAD"), answer)
+
+    async def test_old_clients(self) -> None:
+        """HTTP/1.0: what it is told about the connection."""
+        self.origin.answer = OK + b"Content-Length: 3\r\n\r\nabc"
+        for request in OLD, OLD[:-2] + b"Connection: keep-alive\r\n\r\n":
+            theirs, ours = await self.both(request)
+            self.assertEqual(ours[0], theirs[0])
+
+    async def test_errors(self) -> None:
+        """502, 503 and 504, and when the connection outlives them."""
+        for answer in b"", b"garbage\r\n\r\n", EMPTY.replace(b"Length:", b"Length: x"), None:
+            await self.assert_same(LAST, answer)
+        body = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
+        for request in LAST, GET + LAST, OLD, LAST.replace(b"GET", b"HEAD"), body + LAST:
+            await self.assert_same(request, frontend="nowhere")
+
+    async def test_refused(self) -> None:
+        """A server that refuses the connection makes a 503."""
+        self.origin.close()
+        await self.assert_same(LAST)
+
+    async def test_timeouts(self) -> None:
+        """408: nothing, half a head, half a head after an answer; silence between requests."""
+        for request in b"", b"GET / HT", GET + b"GET", GET:
+            await self.assert_same(request)
+
+    async def test_monitor(self) -> None:
+        """The monitor's answer, byte for byte."""
+        for request in LAST, LAST.replace(b"GET", b"HEAD"), OLD, GET + LAST:
+            await self.assert_same(request.replace(b" / ", b" /status "))
+        await self.assert_same(LAST.replace(b" / ", b" /status?x=1 "))
+
+    async def test_refusals(self) -> None:
+        """What HAProxy refuses we refuse, in its words; what we refuse beyond that is listed."""
+        stricter = set()
+        for name, request in HOSTILE_REQUESTS.items():
+            if b"x" * 100 in request or len(request) > 16000:
+                continue  # HAProxy's limits depend on its buffers
+            self.origin.answer = EMPTY
+            (theirs, _), (ours, _) = await self.both(request, end_input=True)
+            self.assertTrue(ours.startswith(b"HTTP/1.1 400 Bad request\r\n"), name)
+            if theirs != ours:
+                stricter.add(name)
+        self.assertEqual(stricter - STRICTER, set())
+        self.assertEqual(self.proxy.snapshot().backends[0].counters.sessions_total, 0)
+
+
+STRICTER = {
+    "CONNECT", "Content-Length twice", "HTTP/1.2", "HTTP/2", "Host twice", "Host with a path",
+    "Host with a space", "NUL in a value", "TE gzip, chunked", "TE in HTTP/1.0",
+    "absolute form with a user", "bare LF", "chunk ended by LF", "chunk size with LF",
+    "control character", "endless chunk extension", "folded line", "list of Content-Lengths",
+    "malformed trailer", "octal Content-Length", "one bare LF", "tab in the request line",
+    "trailers with LF",
+}  # fmt: skip
+"""Requests that HAProxy 2.6 forwards, mended or not, and vipproxy refuses."""

@@ -1,0 +1,164 @@
+"""The stats socket on a real Unix socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.unit.admin_fakes import FakeCluster, FakeControl
+from vipproxy.admin.socket import MAX_CONNECTIONS, StatsSocket
+from vipproxy.config.options import StatsSocketOptions
+from vipproxy.errors import ListenFailed
+
+
+def connect(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(5)
+    client.connect(str(path))
+    return client
+
+
+def ask(path: Path, text: bytes, half_close: bool = False) -> bytes:
+    """Send, and read until the end."""
+    with connect(path) as client:
+        client.sendall(text)
+        if half_close:
+            client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+def read_all(client: socket.socket) -> bytes:
+    answer = b""
+    while received := client.recv(65536):
+        answer += received
+    return answer
+
+
+class StatsSocketTests(TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        self.path = Path(directory, "stats")
+        self.control = FakeControl()
+
+    def make(self, **options: str) -> StatsSocket:
+        made = StatsSocketOptions(path=self.path, **options)
+        service = StatsSocket(FakeCluster(), self.control, made, reactor)
+        self.addCleanup(service.stopService)
+        return service
+
+    def start(self, **options: str) -> StatsSocket:
+        service = self.make(**options)
+        service.privilegedStartService()
+        service.startService()
+        return service
+
+    async def test_answers(self) -> None:
+        """Commands are answered whole, with and without a half-close by the user."""
+        self.start()
+        for half_close in (False, True):
+            info = await deferToThread(ask, self.path, b"show info\n", half_close)
+            self.assertTrue(info.startswith(b"Name: vipproxy\n"))
+            self.assertTrue(info.endswith(b"\n\n"))
+            rows = await deferToThread(ask, self.path, b"show stat;show info\r\n", half_close)
+            self.assertTrue(rows.startswith(b"# pxname,"))
+            self.assertIn(b"\n\nName: vipproxy\n", rows)
+
+    async def test_level(self) -> None:
+        """The level is the configured one, by default operator."""
+        self.start()
+        command = b"set server swift-vms/rhos6-node1 state drain\n"
+        self.assertEqual(await deferToThread(ask, self.path, command), b"Permission denied\n\n")
+
+    async def test_admin(self) -> None:
+        """At level admin servers can be changed."""
+        self.start(level="admin")
+        command = b"set server swift-vms/rhos6-node1 state drain\n"
+        self.assertEqual(await deferToThread(ask, self.path, command), b"\n")
+        self.assertEqual(len(self.control.calls), 1)
+
+    def test_mode(self) -> None:
+        """The socket has the configured permissions, whatever the umask."""
+        previous = os.umask(0o077)
+        self.addCleanup(os.umask, previous)
+        self.start(mode="0664")
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o664)
+
+    async def test_removed(self) -> None:
+        """A stopped socket leaves no file."""
+        service = self.start()
+        await service.stopService()
+        self.assertFalse(self.path.exists())
+
+    async def test_removed_by_another(self) -> None:
+        """A file that somebody else has removed does not disturb the end."""
+        service = self.start()
+        self.path.unlink()
+        await service.stopService()
+
+    async def test_started_again(self) -> None:
+        """A stopped socket can be started again."""
+        service = self.start()
+        await service.stopService()
+        service.startService()
+        self.assertTrue((await deferToThread(ask, self.path, b"show info\n")).startswith(b"Name"))
+
+    def test_stale(self) -> None:
+        """The socket of a process that died is replaced."""
+        dead = socket.socket(socket.AF_UNIX)
+        dead.bind(str(self.path))
+        dead.close()
+        self.start()
+
+    def test_live(self) -> None:
+        """The socket of a process that lives is not taken away from it."""
+        other = socket.socket(socket.AF_UNIX)
+        self.addCleanup(other.close)
+        other.bind(str(self.path))
+        other.listen()
+        error = self.assertRaises(ListenFailed, self.make().privilegedStartService)
+        self.assertEqual(str(error), f"another process listens on the stats socket '{self.path}'")
+
+    def test_not_a_socket(self) -> None:
+        """A file that is no socket stays."""
+        self.path.write_text("precious")
+        self.assertRaises(ListenFailed, self.make().privilegedStartService)
+        self.assertEqual(self.path.read_text(), "precious")
+
+    def test_no_directory(self) -> None:
+        """A path that cannot be made is an error that names it."""
+        self.path = self.path / "deeper" / "stats"
+        error = self.assertRaises(ListenFailed, self.make().privilegedStartService)
+        self.assertIn(str(self.path), str(error))
+
+    def test_path_too_long(self) -> None:
+        """A path beyond the kernel's limit is an error."""
+        self.path = self.path.with_name("x" * 200)
+        self.assertRaises(ListenFailed, self.make().privilegedStartService)
+
+    async def test_many_users(self) -> None:
+        """Beyond ten users the next one waits until another has left."""
+        self.start()
+        clients = [connect(self.path) for _ in range(MAX_CONNECTIONS)]
+        late = connect(self.path)
+        for each in [*clients, late]:
+            self.addCleanup(each.close)
+        late.sendall(b"show info\n")
+        late.setblocking(False)
+        await deferLater(reactor, 0.1)
+        self.assertRaises(BlockingIOError, late.recv, 1)
+        clients[0].close()
+        late.setblocking(True)
+        late.settimeout(5)
+        answer: Any = await deferToThread(read_all, late)
+        self.assertTrue(answer.startswith(b"Name: vipproxy\n"))

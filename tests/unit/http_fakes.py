@@ -1,0 +1,350 @@
+"""In-memory stand-ins around the HTTP frontend: transports with back-pressure, a backend of one
+or more servers, and a connector that connects when it is told to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableDescriptor, ITransport
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from vipproxy.config.options import BackendOptions, CookieOptions
+from vipproxy.counters import Counters, Traffic
+from vipproxy.errors import SessionError
+from vipproxy.interfaces import (
+    IAttempt,
+    IBackend,
+    IConnector,
+    IFrontend,
+    ILease,
+    IRelay,
+    IRelaySession,
+    IServer,
+)
+from vipproxy.protocols.http import HttpFactory, HttpOptions
+from vipproxy.values import Address, Ending
+
+
+@implementer(ITransport, IHalfCloseableDescriptor)
+class Wire:
+    """A transport whose peer is the test: it reads all at once, or nothing while `stalled`."""
+
+    LIMIT = 65536
+
+    def __init__(self, clock: Clock, stalled: bool = False) -> None:
+        self.clock = clock
+        self.stalled = stalled
+        self.sent = b""
+        """What the peer has got."""
+        self.unsent = b""
+        self.most_unsent = 0
+        self.producer: Any = None
+        self.protocol: Any = None
+        self.paused = False
+        self.ending = ""
+        """How our side ended: '', 'half', 'closed', 'aborted'."""
+        self.lost = False
+        self._producer_paused = False
+        self._coming: list[bytes] = []
+
+    # the proxy's side
+
+    def write(self, data: bytes) -> None:
+        if self.ending:
+            return
+        self.unsent += data
+        if not self.stalled:
+            self.drain()
+        self.most_unsent = max(self.most_unsent, len(self.unsent))
+        if self.producer and len(self.unsent) > self.LIMIT and not self._producer_paused:
+            self._producer_paused = True
+            self.producer.pauseProducing()
+
+    def writeSequence(self, data: Any) -> None:
+        self.write(b"".join(data))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert self.producer is None
+        assert streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+        self._producer_paused = False
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        while self._coming and not self.paused:
+            self.protocol.dataReceived(self._coming.pop(0))
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        assert self.producer is None, "a registered producer would keep the connection open"
+        self.ending = "closed"
+        if not self.unsent:
+            self._lose_soon(ConnectionDone())
+
+    def loseWriteConnection(self) -> None:
+        self.ending = "half"
+
+    def abortConnection(self) -> None:
+        self.ending = "aborted"
+        self._lose_soon(ConnectionAborted())
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        raise AssertionError("the reactor's affair")
+
+    writeConnectionLost = readConnectionLost
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.7", 40000)
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.80", 80)
+
+    # the peer's side
+
+    def drain(self, size: int | None = None) -> None:
+        """The peer reads some, or all, of what waits for it."""
+        size = len(self.unsent) if size is None else size
+        self.sent, self.unsent = self.sent + self.unsent[:size], self.unsent[size:]
+        if not self.unsent and self._producer_paused:
+            self._producer_paused = False
+            self.producer.resumeProducing()
+        if not self.unsent and self.ending == "closed":
+            self._lose_soon(ConnectionDone())
+
+    def receive(self, data: bytes) -> None:
+        """The peer sends; while the proxy has paused us, it waits in the kernel."""
+        if self.paused:
+            self._coming.append(data)
+        elif not self.lost:
+            self.protocol.dataReceived(data)
+
+    def receive_each(self, data: bytes) -> None:
+        """The peer sends byte by byte."""
+        for at in range(len(data)):
+            self.receive(data[at : at + 1])
+
+    def finish(self) -> None:
+        """The peer ends its output."""
+        if hasattr(self.protocol, "readConnectionLost"):
+            self.protocol.readConnectionLost()
+        else:
+            self.lost = True
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+
+    def reset(self) -> None:
+        self.lost = True
+        self.protocol.connectionLost(Failure(ConnectionLost()))
+
+    def _lose_soon(self, reason: Exception) -> None:
+        """As Twisted's transports do: our own close is reported in another turn."""
+        if not self.lost:
+            self.lost = True
+            self.clock.callLater(0, self.protocol.connectionLost, Failure(reason))
+
+
+@implementer(IServer)
+@define(eq=False)
+class FakeServer:
+    name: str = "s1"
+    cookie: str | None = "c1"
+    address: Address = Address("127.0.0.1", 80)
+    weight: int = 1
+    sessions: int = 0
+    maxconn: int = 0
+    counters: Counters = field(factory=Counters)
+
+
+@implementer(ILease)
+@define(eq=False)
+class FakeLease:
+    server: FakeServer
+    by_cookie: bool = False
+    traffic: Traffic = field(factory=Traffic)
+    holder: Any = None
+    endings: list[Ending] = field(factory=list)
+
+    established: bool = False
+
+    def connected(self) -> None:
+        self.established = True
+
+    def refused(self, error: SessionError) -> None:
+        raise AssertionError("the connector's affair")
+
+    def release(self, ending: Ending) -> None:
+        if not self.endings:
+            self.endings.append(ending)
+
+    def revoke(self, ending: Ending) -> None:
+        self.holder.revoked(ending)
+
+
+@implementer(IBackend)
+@define(eq=False)
+class FakeBackend:
+    options: BackendOptions
+    servers: list[FakeServer]
+    name: str = "pool"
+    counters: Counters = field(factory=Counters)
+
+    def lease(self, request: Any, taker: Any) -> None:
+        raise AssertionError("the connector's affair")
+
+    def forget(self, taker: Any) -> None:
+        raise AssertionError("the connector's affair")
+
+    def server_of_cookie(self, value: str) -> FakeServer | None:
+        return next((each for each in self.servers if each.cookie == value), None)
+
+
+@implementer(IAttempt)
+@define(eq=False)
+class FakeAttempt:
+    backend: FakeBackend
+    request: Any
+    taker: Any
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@implementer(IConnector)
+class FakeConnector:
+    """Connects at once, unless it is told to wait or to fail."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.attempts: list[FakeAttempt] = []
+        self.leases: list[FakeLease] = []
+        self.wires: list[Wire] = []
+        self.waits = False
+        self.stalled = False
+        self.error: SessionError | None = None
+
+    def connect(self, backend: Any, request: Any, taker: Any) -> FakeAttempt:
+        attempt = FakeAttempt(backend, request, taker)
+        self.attempts.append(attempt)
+        if self.error is not None:
+            taker.connect_failed(self.error)
+        elif not self.waits:
+            self.let_through(attempt)
+        return attempt
+
+    def let_through(self, attempt: FakeAttempt, cookie: bool = True) -> None:
+        """Connect; without `cookie`, the server that the client's cookie names is not usable."""
+        backend = attempt.backend
+        chosen = backend.server_of_cookie(attempt.request.cookie or "") if cookie else None
+        self.leases.append(FakeLease(chosen or backend.servers[0], by_cookie=chosen is not None))
+        self.wires.append(Wire(self.clock, self.stalled))
+        attempt.taker.connected(self.leases[-1], self.wires[-1])
+
+
+@implementer(IRelaySession)
+class FakeTunnel:
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+        self.is_shut = False
+
+    def shut_down(self) -> None:
+        self.is_shut = True
+
+
+@implementer(IRelay)
+class FakeRelay:
+    def __init__(self) -> None:
+        self.tunnels: list[Any] = []
+
+    def relay(
+        self, client: Any, server: Any, taker: Any, traffic: Any, client_timeout: float,
+        server_timeout: float, to_server: bytes = b"", to_client: bytes = b"",
+    ) -> FakeTunnel:  # fmt: skip
+        given = dict(locals())
+        del given["self"]
+        tunnel = FakeTunnel(**given)
+        self.tunnels.append(tunnel)
+        return tunnel
+
+
+@define
+class FakeFrontendOptions:
+    timeout_client: float = 30.0
+
+
+@implementer(IFrontend)
+@define(eq=False)
+class FakeFrontend:
+    backend: FakeBackend
+    clock: Clock
+    connector: FakeConnector
+    name: str = "web"
+    options: FakeFrontendOptions = field(factory=FakeFrontendOptions)
+    counters: Counters = field(factory=Counters)
+    relay: FakeRelay = field(factory=FakeRelay)
+    cluster: Any = None
+    stopping: bool = False
+    clients: dict[Any, Traffic] = field(factory=dict)
+
+    def backend_named(self, name: str) -> FakeBackend:
+        return self.backend
+
+    def opened(self, client: Any) -> Traffic:
+        return self.clients.setdefault(client, Traffic())
+
+    def closed(self, client: Any) -> None:
+        self.clients.pop(client, None)
+
+
+class Proxy:
+    """An HTTP frontend with one client, all in memory."""
+
+    def __init__(
+        self, cookie: CookieOptions | None = None, timeout_server: float = 20.0, **options: Any
+    ) -> None:
+        servers = [FakeServer("s1", "c1"), FakeServer("s2", "c2")]
+        backend_options = BackendOptions(cookie=cookie, timeout_server=timeout_server)
+        self.backend = FakeBackend(backend_options, servers)
+        self.clock = Clock()
+        self.connector = FakeConnector(self.clock)
+        self.frontend = FakeFrontend(self.backend, self.clock, self.connector)
+        self.factory = HttpFactory(self.frontend, HttpOptions(**options))
+        self.client = self.connect()
+
+    def connect(self, stalled: bool = False) -> Wire:
+        wire = Wire(self.clock, stalled)
+        wire.protocol = self.factory.buildProtocol(None)
+        wire.protocol.makeConnection(wire)
+        return wire
+
+    @property
+    def server(self) -> Wire:
+        """The latest connection to a server."""
+        return self.connector.wires[-1]
+
+    @property
+    def lease(self) -> FakeLease:
+        return self.connector.leases[-1]
+
+    def ask(self, request: bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") -> bytes:
+        """What the server gets for a request."""
+        self.client.receive(request)
+        return self.server.sent
+
+    def reply(self, response: bytes) -> bytes:
+        """What the client gets for a response."""
+        before = len(self.client.sent)
+        self.server.receive(response)
+        return self.client.sent[before:]

@@ -1,0 +1,196 @@
+"""The rows of a service's table on the statistics page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.web.template import Tag, tags
+
+from vipproxy.admin.states import State, state_of_backend, state_of_frontend, state_of_server
+from vipproxy.admin.units import in_bytes, in_count, in_time
+from vipproxy.counters import Counters
+from vipproxy.values import BackendSnapshot, FrontendSnapshot, ServerSnapshot
+
+
+@frozen
+class Heading:
+    """A column; `title` explains it when pointed at."""
+
+    style: str
+    text: str = ""
+    title: str = ""
+
+    def cell(self) -> Tag:
+        return tags.th(self.text, scope="col", class_=self.style, title=self.title)
+
+
+HEADINGS = (
+    Heading("name"),
+    Heading("state", "State"),
+    Heading("since", "Since", "time in this state"),
+    Heading("check", "Last check", "what the last health check found, and how long it took"),
+    Heading("weight", "Wt", "weight: its share of the sessions"),
+    Heading("number", "Sess", "sessions open now"),
+    Heading("number", "Max", "most sessions open at once"),
+    Heading("limit", "Limit", "sessions allowed"),
+    Heading("total", "Total", "sessions since the start"),
+    Heading("pair", "Rate", "new sessions a second: now / most"),
+    Heading("bytes", "In", "bytes from clients"),
+    Heading("bytes", "Out", "bytes to clients"),
+    Heading("pair", "Queue", "clients waiting for a server: now / most"),
+    Heading("errors", "Req err", "malformed or aborted requests"),
+    Heading("errors", "Conn err", "connections that failed"),
+    Heading("errors", "Resp err", "responses that failed"),
+    Heading("errors", "Retr", "retries"),
+    Heading("errors", "Redis", "redispatches to another server"),
+    Heading("errors", "Shut", "sessions shut down because the server was marked down"),
+    Heading("errors", "Down", "times marked down"),
+    Heading("downtime", "Downtime", "time spent down, in all"),
+)
+
+PINS_TOLD = 10
+_NONE = ""
+"""A column that a kind of row does not have."""
+
+
+def frontend_row(frontend: FrontendSnapshot, now: float) -> Tag:
+    """Where clients come in."""
+    counters = frontend.counters
+    binds = " ".join(map(str, frontend.binds))
+    return tags.tr(
+        _name("frontend", binds, note=frontend.mode),
+        _state(state_of_frontend(frontend)),
+        _texts(("since", _NONE), ("check", _NONE), ("weight", _NONE)),
+        _traffic(counters, frontend.session_limit, now),
+        _texts(("pair", _NONE)),
+        _errors(counters.request_errors, None, None, None, None, None, None),
+        _texts(("downtime", _NONE)),
+        class_="frontend",
+    )
+
+
+def server_row(backend: BackendSnapshot, server: ServerSnapshot, now: float) -> Tag:
+    """One server, with what its last check said."""
+    counters, state = server.counters, state_of_server(server)
+    return tags.tr(
+        _name(server.name, str(server.address), note=_roles(backend, server)),
+        _state(state),
+        _texts(("since", in_time(server.since_change))),
+        _check(server),
+        _texts(("weight", str(server.weight))),
+        _traffic(counters, server.maxconn, now),
+        _queue(server.queued, counters),
+        _errors(
+            None, counters.connect_errors, counters.response_errors, counters.retries,
+            counters.redispatches, counters.shutdowns, server.times_down,
+        ),
+        _texts(("downtime", _downtime(server.downtime))),
+        class_=f"server {state.style}",
+    )  # fmt: skip
+
+
+def backend_row(backend: BackendSnapshot, now: float) -> Tag:
+    """The sum of a pool's servers, and what happened before one was chosen."""
+    counters, state = backend.counters, state_of_backend(backend)
+    return tags.tr(
+        _name("backend", backend.name, note=backend.balance),
+        _state(state),
+        _texts(("since", in_time(backend.since_change))),
+        _pins(backend),
+        _texts(("weight", str(backend.weight))),
+        _traffic(counters, backend.session_limit, now),
+        _queue(backend.queued, counters),
+        _errors(
+            None, counters.connect_errors, counters.response_errors, counters.retries,
+            counters.redispatches, counters.shutdowns, backend.times_down,
+        ),
+        _texts(("downtime", _downtime(backend.downtime))),
+        class_=f"backend {state.style}",
+    )  # fmt: skip
+
+
+def _name(name: str, detail: str, note: str) -> Tag:
+    parts: list[Any] = [tags.span(name, class_="who"), " ", tags.span(detail, class_="where")]
+    if note:
+        parts += [" ", tags.span(note, class_="note")]
+    return tags.th(parts, scope="row", class_="name", title=f"{name} {detail} {note}".rstrip())
+
+
+def _roles(backend: BackendSnapshot, server: ServerSnapshot) -> str:
+    roles = ["backup"] if server.backup else []
+    keys = [key for key, name in backend.pins.items() if name == server.name]
+    if server.pinned:
+        roles.append("pinned" if len(keys) < 2 else f"{len(keys)} pins")
+    return " ".join(roles)
+
+
+def _state(state: State) -> Tag:
+    symbol = tags.span(state.symbol, class_="symbol")
+    return tags.td(symbol, state.word, class_=f"state {state.style}")
+
+
+def _check(server: ServerSnapshot) -> Tag:
+    result = server.last_check
+    if not server.checked:
+        return tags.td("not checked", class_="check none")
+    if result is None:
+        return tags.td("waiting for the first check", class_="check none")
+    code = "" if result.code is None else f"/{result.code}"
+    took = f"{round(result.duration * 1000)}ms"
+    words = f"{result.status.value}{code} {took}"
+    info = result.info or ("" if result.passed else result.status.description)
+    return tags.td(
+        tags.span(words, class_="found"), " ", info,
+        class_="check" if result.passed else "check failed",
+        title=f"{result} in {took}",
+    )  # fmt: skip
+
+
+def _pins(backend: BackendSnapshot) -> Tag:
+    """Where the stick table leads, if it is short enough to say."""
+    where = ", ".join(f"{key}: {name}" for key, name in list(backend.pins.items())[:PINS_TOLD])
+    names = set(backend.pins.values())
+    text = f"{len(backend.pins)} pins" if len(names) > 1 else "".join(f"pin: {n}" for n in names)
+    return tags.td(text, class_="check", title=where)
+
+
+def _traffic(counters: Counters, limit: int, now: float) -> list[Tag]:
+    style = "number full" if limit and counters.sessions >= limit else "number"
+    rate = counters.session_rate
+    cells: list[tuple[str, str]] = [
+        (style, in_count(counters.sessions)),
+        ("number", in_count(counters.sessions_max)),
+        ("limit", in_count(limit) if limit else "\N{EN DASH}"),
+        ("total", in_count(counters.sessions_total)),
+        ("pair", f"{in_count(rate.per_second(now))} / {in_count(rate.highest)}"),
+    ]
+    return [*_texts(*cells), _bytes(counters.bytes_in), _bytes(counters.bytes_out)]
+
+
+def _bytes(count: int) -> Tag:
+    return tags.td(in_bytes(count), class_="bytes", title=f"{count:,} bytes")
+
+
+def _queue(queued: int, counters: Counters) -> Tag:
+    style = "pair full" if queued else "pair"
+    return tags.td(f"{in_count(queued)} / {in_count(counters.queue_max)}", class_=style)
+
+
+def _errors(*counts: int | None) -> list[Tag]:
+    """None is a column that this kind of row does not have; zeros stay in the background."""
+    return [
+        tags.td(
+            _NONE if count is None else in_count(count),
+            class_="errors some" if count else "errors",
+        )
+        for count in counts
+    ]
+
+
+def _downtime(seconds: float) -> str:
+    return in_time(seconds) if seconds >= 1 else "0"
+
+
+def _texts(*cells: tuple[str, str]) -> list[Tag]:
+    return [tags.td(text, class_=style) for style, text in cells]

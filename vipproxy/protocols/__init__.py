@@ -1,0 +1,1 @@
+"""Frontend types, and their framing without I/O."""

@@ -1,0 +1,87 @@
+"""What protocol plugins derive from: look at the first bytes, then pass the client on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from vipproxy.counters import Traffic
+from vipproxy.errors import SessionError
+from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.protocols.session import Session
+from vipproxy.sockets import address_of
+
+
+@implementer(IHalfCloseableProtocol)
+class ProxyProtocol(Protocol):
+    """A client's protocol until `proxy` is called; from then on bytes pass through.
+
+    Override `dataReceived` to decide where the client goes, and `refusal` to tell it in its own
+    protocol that there is no server. Bound what you buffer.
+    """
+
+    timeout_tunnel: float | None = None
+    """Seconds; replaces the timeouts of client and server where it is set."""
+
+    def __init__(self, frontend: IFrontend) -> None:
+        self.frontend = frontend
+        self._session: Session | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        self.traffic: Traffic = self.frontend.opened(transport)
+        super().makeConnection(transport)
+
+    def proxy(self, backend: IBackend | None = None, prelude: bytes = b"") -> None:
+        """Lease, connect, and relay from here on; the server gets `prelude` first.
+
+        `backend` is by default the frontend's. Raises ValueError where it has none.
+        """
+        chosen = backend or self.frontend.backend
+        if chosen is None:
+            raise ValueError(f"frontend '{self.frontend.name}' has no backend")
+        transport: Any = self.transport
+        transport.pauseProducing()
+        self._session = Session(self.frontend, transport, self.refusal, self.timeout_tunnel)
+        client, destination = address_of(transport.getPeer()), address_of(transport.getHost())
+        self._session.start(chosen, client, destination, prelude)
+
+    def refusal(self, error: SessionError) -> bytes:
+        """The last words to a client that gets no server; by default none."""
+        return b""
+
+    def readConnectionLost(self) -> None:
+        """A client that ends its input before it has a server wants none."""
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def writeConnectionLost(self) -> None:
+        """Nothing was to be written any more."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._session is not None:
+            self._session.client_gone()
+        self.frontend.closed(self.transport)  # type: ignore[arg-type]
+
+
+class ProxyFactory(Factory):
+    """Makes one `ProxyProtocol` a client: all that most protocol plugins need.
+
+    The protocol finds the plugin's options as `self.factory.options`.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, protocol: type[ProxyProtocol], frontend: IFrontend, options: Any = None
+    ) -> None:
+        self.protocol = protocol  # type: ignore[assignment]
+        self.frontend = frontend
+        self.options = options
+
+    def buildProtocol(self, addr: Any) -> ProxyProtocol:
+        protocol: ProxyProtocol = self.protocol(self.frontend)  # type: ignore[misc,assignment]
+        protocol.factory = self
+        return protocol

@@ -1,0 +1,329 @@
+"""The proxy's side of a client's connection: takes requests, and answers them in order."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    INegotiated,
+    IPushProducer,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from vipproxy.counters import Traffic
+from vipproxy.errors import BadRequest
+from vipproxy.framing.http1 import MalformedMessage, RequestHead
+from vipproxy.protocols.http_errors import answer, connection_field, final_answer
+from vipproxy.protocols.http_exchange import Exchange
+from vipproxy.protocols.http_patience import Patience
+from vipproxy.protocols.http_requests import RequestReader
+from vipproxy.sockets import address_of, hang_up
+from vipproxy.values import Address
+
+if TYPE_CHECKING:
+    from vipproxy.protocols.http import HttpFactory
+
+
+class State(Enum):
+    HEAD = auto()
+    """Waiting for a request, or reading its head."""
+    BODY = auto()
+    """Reading a request's body, while its exchange runs."""
+    BUSY = auto()
+    """The request is read; its response is not complete."""
+    CLOSING = auto()
+    """What still comes is dropped."""
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol)
+class HttpClient(Protocol):
+    """One client. Requests that it sends before it has its answer wait, in bounded memory."""
+
+    transport: Any
+    factory: HttpFactory
+    address: Address
+    destination: Address
+    traffic: Traffic
+
+    def __init__(self, factory: HttpFactory) -> None:
+        self.factory = factory
+        self.frontend = factory.frontend
+        self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
+        self.full = False
+        """The client does not read as fast as it is written to."""
+        self.blocked = False
+        """The exchange wants no more of the request for now."""
+        self._state = State.HEAD
+        self._requests = RequestReader()
+        self._exchange: Exchange | None = None
+        self._advancing = False
+        self._reading = True
+        self._ended = False
+        """The client has ended its input."""
+        self._due = True
+        """A request is due: at once from a new client, later from its first byte on."""
+
+    # -- Twisted's calls
+
+    def makeConnection(self, transport: Any) -> None:
+        self.traffic = self.frontend.opened(transport)
+        super().makeConnection(transport)
+
+    def connectionMade(self) -> None:
+        self.address = address_of(self.transport.getPeer())
+        self.destination = address_of(self.transport.getHost())
+        self.factory.clients.add(self)
+        self.transport.registerProducer(self, True)
+        self.patience.limit(self.factory.request_limit)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.traffic.bytes_in += len(data)
+        if self._state is not State.CLOSING:
+            self._requests.add(data)
+            self._advance()
+
+    def readConnectionLost(self) -> None:
+        """The client has nothing more to say; it still gets what it has asked for."""
+        self._ended = True
+        if self._state is State.CLOSING:
+            self.transport.loseConnection()
+        elif self._state is State.BODY:
+            self._abandon_exchange()
+            self._close()
+        else:
+            self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """We have ended our output; the client will end its own."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._state = State.CLOSING
+        self._abandon_exchange()
+        self._forget()
+        self.frontend.closed(self.transport)
+
+    def pauseProducing(self) -> None:
+        self.full = True
+        if self._exchange is not None:
+            self._exchange.client_full()
+
+    def resumeProducing(self) -> None:
+        self.full = False
+        if self._exchange is not None:
+            self._exchange.client_drained()
+        self._advance()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; `connectionLost` follows."""
+
+    # -- reading
+
+    def _advance(self) -> None:
+        """Read as far as possible: a loop, since answers may come before calls return."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._step():
+                pass
+            if self._ended and self._state is State.HEAD and not self.full:
+                self._requests.refuse_rest()
+                self._close()
+        except MalformedMessage as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+        self._update_reading()
+
+    def _step(self) -> bool:
+        """Read one head, or what there is of a body; False where there is nothing to do."""
+        if self._state is State.BODY:
+            return self._read_body()
+        if self._state is not State.HEAD or self.full or not self._requests.waiting:
+            return False
+        head = self._requests.read_head()
+        if head is None:
+            self._expect_rest()
+            return False
+        self._due = False
+        self.frontend.counters.request_received(self.patience.seconds())
+        self._serve(head)
+        return True
+
+    def _serve(self, head: RequestHead) -> None:
+        """What came with the head is read first: if it is malformed, no server hears of it."""
+        data = self._requests.read_body()
+        if self.factory.monitors(head):
+            self.frontend.counters.intercepted += 1
+            self.answer(200)
+            return
+        done = self._requests.done
+        self._state = State.BUSY if done else State.BODY
+        exchange = self._exchange = Exchange(self, self.factory.backend, head, done)
+        if data:
+            exchange.request_continued(data, done)
+        exchange.start()
+
+    def _read_body(self) -> bool:
+        if self._exchange is None or not self._requests.waiting:
+            return False
+        self.patience.touch()
+        data = self._requests.read_body()
+        if self._requests.done:
+            self._state = State.BUSY
+        self._exchange.request_continued(data, self._requests.done)
+        return True
+
+    def _expect_rest(self) -> None:
+        """The first byte of a request has come: the rest is due."""
+        if not self._due and self._requests.waiting:
+            self._due = True
+            self.patience.limit(self.factory.request_limit)
+
+    def _refuse(self, error: MalformedMessage) -> None:
+        counters = self.frontend.counters
+        counters.request_errors += 1
+        if self._exchange is not None:
+            self._exchange.fail(BadRequest(str(error)))
+            return
+        if self._requests.head is None:
+            counters.request_received(self.patience.seconds())
+        self.answer(400)
+
+    def _update_reading(self) -> None:
+        if self._state is State.CLOSING or self._ended:
+            return
+        if not self.blocked and not self._requests.full:
+            self._resume_reading()
+        elif self._reading:
+            self._reading = False
+            self.transport.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self.transport.resumeProducing()
+
+    # -- for the exchange
+
+    def block(self) -> None:
+        """Read no more of the request for now."""
+        self.blocked = True
+        self._update_reading()
+
+    def unblock(self) -> None:
+        self.blocked = False
+        self._update_reading()
+
+    def write(self, data: bytes) -> None:
+        self.traffic.bytes_out += len(data)
+        self.transport.write(data)
+
+    def may_keep(self) -> bool:
+        """Whether the connection can take another request after this one."""
+        head = self._requests.head
+        wanted = head is not None and head.keep_alive
+        return wanted and self._requests.done and not self.frontend.stopping
+
+    def answer(self, status: int) -> None:
+        """Say something ourselves; it ends the exchange, if there is one."""
+        self.frontend.counters.responded(status)
+        head = self._requests.head
+        if head is None or status in (400, 408):
+            self._exchange = None
+            self.write(final_answer(status))
+            self._close(linger=status == 400)
+        else:
+            keep = self.may_keep()
+            self.write(answer(status, head.method, connection_field(keep, head.minor, 1)))
+            self.exchange_over(keep)
+
+    def exchange_over(self, keep: bool) -> None:
+        """The response is written: on to the next request, or to the end."""
+        self._exchange = None
+        if not keep:
+            self._close(linger=self._requests.waiting or not self._requests.done)
+            return
+        self._state = State.HEAD
+        self._requests.next()
+        self.blocked = False
+        self.patience.limit(self.factory.keep_alive_limit)
+        self._advance()
+
+    def cut(self, visibly: bool) -> None:
+        """The response breaks off. Where its framing would not show it, a reset does."""
+        self._exchange = None
+        if not visibly:
+            self._close()
+            return
+        self._state = State.CLOSING
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+    def hang_up(self) -> None:
+        """End the connection within this reactor turn."""
+        self._exchange = None
+        self._state = State.CLOSING
+        hang_up(self.transport)
+
+    def detach(self) -> tuple[Any, bytes]:
+        """Give the transport away, for a tunnel, with what was read and not understood."""
+        self._exchange = None
+        self._state = State.CLOSING
+        self.transport.unregisterProducer()
+        self._forget()
+        return self.transport, self._requests.take()
+
+    # -- ends
+
+    def close_if_idle(self) -> None:
+        """The proxy stops: a client between two requests need not be waited for."""
+        if self._state is State.HEAD and not self._requests.waiting:
+            self._close()
+
+    def _expired(self) -> None:
+        if self._state is State.CLOSING:
+            self.transport.abortConnection()
+        elif self._exchange is not None:
+            self._exchange.idle_expired()
+        elif self._due:
+            self.frontend.counters.request_received(self.patience.seconds())
+            self.frontend.counters.request_errors += 1
+            self.answer(408)
+        else:
+            self._close()
+
+    def _abandon_exchange(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+
+    def _close(self, linger: bool = False) -> None:
+        """Close when all is written.
+
+        A close with unread input is a reset, which may overtake the answer: with `linger`, the
+        client closes first (RFC 9112, 9.6).
+        """
+        self._state = State.CLOSING
+        self._requests.take()
+        self.transport.unregisterProducer()
+        if linger and not self._ended and _can_half_close(self.transport):
+            self._resume_reading()
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
+        self.patience.limit(self.frontend.options.timeout_client)
+
+    def _forget(self) -> None:
+        self.patience.forget()
+        self.factory.client_gone(self)
+
+
+def _can_half_close(transport: Any) -> bool:
+    """Half-close over TLS is broken (Twisted's ticket 5341)."""
+    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)

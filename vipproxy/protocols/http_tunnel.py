@@ -1,0 +1,70 @@
+"""What an HTTP connection becomes after `101 Switching Protocols`: bytes both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zope.interface import implementer
+
+from vipproxy.counters import Traffic
+from vipproxy.interfaces import IFrontend, ILease, IRelaySession, IRelayTaker, IRevocable
+from vipproxy.values import Ending
+
+
+class TunnelTraffic:
+    """Counts for the client's session, which had traffic before, and for the lease at once."""
+
+    def __init__(self, session: Traffic, lease: Traffic) -> None:
+        self._session, self._lease = session, lease
+
+    @property
+    def bytes_in(self) -> int:
+        return self._lease.bytes_in
+
+    @bytes_in.setter
+    def bytes_in(self, value: int) -> None:
+        self._session.bytes_in += value - self._lease.bytes_in
+        self._lease.bytes_in = value
+
+    @property
+    def bytes_out(self) -> int:
+        return self._lease.bytes_out
+
+    @bytes_out.setter
+    def bytes_out(self, value: int) -> None:
+        self._session.bytes_out += value - self._lease.bytes_out
+        self._lease.bytes_out = value
+
+
+@implementer(IRevocable, IRelayTaker)
+class Tunnel:
+    """Holds the lease while the relay moves the bytes."""
+
+    def __init__(self, frontend: IFrontend, client: Any, lease: ILease) -> None:
+        self._frontend, self._client, self._lease = frontend, client, lease
+        self._session: IRelaySession | None = None
+
+    def start(
+        self, server: Any, session: Traffic, timeout: float, to_client: bytes, to_server: bytes
+    ) -> None:
+        """Hand both transports to the relay; `timeout` is in seconds, for both sides."""
+        self._lease.holder = self
+        self._session = self._frontend.relay.relay(
+            self._client,
+            server,
+            self,
+            TunnelTraffic(session, self._lease.traffic),  # type: ignore[arg-type]
+            timeout,
+            timeout,
+            to_server=to_server,
+            to_client=to_client,
+        )
+
+    def relay_ended(self, ending: Ending) -> None:
+        self._lease.release(ending)
+        self._frontend.closed(self._client)
+
+    def revoked(self, ending: Ending) -> None:
+        assert self._session is not None
+        self._session.shut_down()
+        self._frontend.closed(self._client)

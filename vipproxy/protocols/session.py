@@ -1,0 +1,145 @@
+"""One client's use of one server, for protocols that pass bytes through: TCP, MySQL, plugins."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from zope.interface import implementer
+
+from vipproxy.errors import SessionError
+from vipproxy.interfaces import (
+    IAttempt,
+    IBackend,
+    IClosable,
+    IConnectTaker,
+    IFrontend,
+    ILease,
+    IRelaySession,
+    IRelayTaker,
+    IRevocable,
+    LeaseRequest,
+    Side,
+)
+from vipproxy.sockets import hang_up
+from vipproxy.values import Address, Ending
+
+CLIENT_ENDINGS = frozenset({Ending.CLIENT_ABORT, Ending.CLIENT_TIMEOUT})
+SERVER_ENDINGS = frozenset({Ending.SERVER_ABORT, Ending.SERVER_TIMEOUT})
+
+Refusal = Callable[[SessionError], bytes]
+"""What a client is told, in its own protocol, when it gets no server."""
+
+
+def silent(error: SessionError) -> bytes:
+    """The refusal of protocols that have no words for it: the end of the connection."""
+    return b""
+
+
+@implementer(IClosable, IConnectTaker, IRevocable, IRelayTaker)
+class Session:
+    """Lease, connect, relay, release: the same for a raw socket and for a Twisted transport.
+
+    `client` is the side that the client is on; a transport must have been paused.
+    """
+
+    __slots__ = (
+        "_attempt", "_backend", "_client", "_frontend", "_key", "_lease", "_prelude", "_refusal",
+        "_relay", "_traffic", "_tunnel",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        frontend: IFrontend,
+        client: Side,
+        refusal: Refusal = silent,
+        timeout_tunnel: float | None = None,
+    ) -> None:
+        self._frontend, self._client, self._refusal = frontend, client, refusal
+        self._key: IClosable = self if isinstance(client, socket.socket) else client  # type: ignore[assignment]
+        self._traffic = frontend.opened(self._key)
+        self._tunnel = timeout_tunnel
+        self._attempt: IAttempt | None = None
+        self._lease: ILease | None = None
+        self._relay: IRelaySession | None = None
+
+    def start(
+        self, backend: IBackend, client: Address, destination: Address, prelude: bytes = b""
+    ) -> None:
+        """Find a server; `prelude` is what has been read from the client already."""
+        self._backend, self._prelude = backend, prelude
+        request = LeaseRequest(client=client, destination=destination)
+        attempt = self._frontend.connector.connect(backend, request, self)
+        if self._lease is None:
+            self._attempt = attempt
+
+    def connected(self, lease: ILease, server: Side) -> None:
+        self._attempt = None
+        self._lease = lease
+        lease.holder = self
+        lease.traffic = self._traffic
+        prelude, self._prelude = self._prelude, b""
+        self._traffic.bytes_in += len(prelude)
+        self._relay = self._frontend.relay.relay(
+            self._client, server, self, self._traffic, *self._timeouts(), to_server=prelude
+        )
+
+    def connect_failed(self, error: SessionError) -> None:
+        self._attempt = None
+        words = self._refusal(error)
+        self._traffic.bytes_out += len(words)
+        _say_goodbye(self._client, words)
+        self._frontend.closed(self._key)
+
+    def relay_ended(self, ending: Ending) -> None:
+        self._end(ending)
+
+    def revoked(self, ending: Ending) -> None:
+        assert self._relay is not None
+        self._relay.shut_down()
+        self._frontend.closed(self._key)
+
+    def abortConnection(self) -> None:
+        """End it now, whatever it is doing."""
+        if self._relay is not None:
+            self._relay.shut_down()
+        else:
+            self.client_gone()
+            hang_up(self._client)
+        self._end(Ending.KILLED)
+
+    def client_gone(self) -> None:
+        """The client has left before it got a server."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt = None
+
+    def _end(self, ending: Ending) -> None:
+        if self._lease is not None:
+            for counters in (self._backend.counters, self._lease.server.counters):
+                counters.client_aborts += ending in CLIENT_ENDINGS
+                counters.server_aborts += ending in SERVER_ENDINGS
+            self._lease.release(ending)
+        self._frontend.closed(self._key)
+
+    def _timeouts(self) -> tuple[float, float]:
+        """`timeout-tunnel` replaces both, as in HAProxy."""
+        if self._tunnel is not None:
+            return self._tunnel, self._tunnel
+        return self._frontend.options.timeout_client, self._backend.options.timeout_server
+
+
+def _say_goodbye(client: Side, words: bytes) -> None:
+    """Last words, then the end of the connection: a FIN, also where the client has sent much."""
+    if not isinstance(client, socket.socket):
+        transport: Any = client
+        transport.write(words)
+        transport.loseConnection()
+        return
+    with contextlib.suppress(OSError):
+        client.send(words)
+        client.shutdown(socket.SHUT_WR)
+        client.recv(65536)  # unread bytes would turn the close into a reset
+    client.close()
