@@ -67,6 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _takes_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    from vipproxy.demo import add_arguments
+
+    add_arguments(parser)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Run the demonstration; 0 only if everything held."""
+    from vipproxy.demo import run as run_demo
+
+    return run_demo(arguments)
+
+
 def plugins(arguments: argparse.Namespace) -> int:
     """Print the plugins that have a name, with their options."""
     catalog = Catalog()
@@ -91,6 +104,9 @@ COMMANDS = (
     Command("check", "say what is wrong with a configuration", check, _takes_file),
     Command("show", "show effective values and where each comes from", show_values, _takes_file),
     Command("run", "serve in the foreground", run, _takes_file),
+    Command(
+        "demo", "a whole cluster on this machine, and a node that dies", demo, _takes_demo_arguments
+    ),
     Command("plugins", "list the plugins that are installed", plugins, _takes_nothing),
 )
 

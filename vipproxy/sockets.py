@@ -121,28 +121,34 @@ def _peer_or_unknown(sock: socket.socket) -> Address:
         return UNKNOWN
 
 
-def hang_up(side: Side) -> None:
+def hang_up(side: Side, last_words: bytes = b"") -> None:
     """End a connection within this reactor turn: the peer sees its end at once, in order.
+
+    `last_words` go out before it, where nothing else is waiting to be sent.
 
     A producer or unsent bytes would keep `loseConnection` waiting, and `abortConnection` would
     send a reset, and only in the next turn.
     """
     if isinstance(side, socket.socket):
-        _shut_down(side)
+        _shut_down(side, last_words)
         side.close()
         return
     transport: Any = side
+    if not getattr(transport, "connected", True):
+        return  # it was lost before; Twisted has taken the socket away
     transport.unregisterProducer()
     handle = getattr(transport, "getHandle", lambda: None)()
     if isinstance(handle, socket.socket):
-        _shut_down(handle)
+        _shut_down(handle, last_words)
         transport.loseConnection()
     else:
         transport.abortConnection()
 
 
-def _shut_down(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket, last_words: bytes) -> None:
     with contextlib.suppress(OSError):  # the peer was faster
+        if last_words:
+            sock.send(last_words)
         sock.shutdown(socket.SHUT_RDWR)
 
 
