@@ -43,6 +43,10 @@ class QueueTimeout(SessionError):
     ending = Ending.SERVER_TIMEOUT
 
 
+class ServersFull(QueueTimeout):
+    """The wait was for a server with `maxconn` sessions, and none of them ended in time."""
+
+
 class ConnectFailed(SessionError):
     """A server refused the connection, or could not be reached."""
 

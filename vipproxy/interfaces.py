@@ -18,7 +18,7 @@ from zope.interface import Attribute, Interface
 
 from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import SessionError
-from vipproxy.values import Address, AdminState, CheckResult, ClusterSnapshot, Ending
+from vipproxy.values import Address, AdminState, ClusterSnapshot, Ending
 
 Side = socket.socket | ITransport
 """One end of a session: a connected, non-blocking socket, or a Twisted transport."""
@@ -212,8 +212,11 @@ class IRelayTaker(Interface):
 
 
 class IRelaySession(Interface):
-    def shut_down() -> None:
-        """End both sides now: the peers see the end of the connection in this reactor turn."""
+    def shut_down(last_words: bytes = b"") -> None:
+        """End both sides now: the peers see the end of the connection in this reactor turn.
+
+        `last_words` are for the client, to which nothing must have been sent before.
+        """
 
 
 class IRelay(Interface):

@@ -91,6 +91,11 @@ class CheckResult:
     info: str = ""
     code: int | None = None
     duration: float = 0.0
+    last_resort: bool = False
+    """It failed, but may serve while no other server of its pool can (a Galera donor)."""
+    conclusive: bool = False
+    """It failed, and the server itself says that it must not serve: down at once, not after `fall`
+    such results (a Galera node outside the primary component)."""
 
     @property
     def passed(self) -> bool:

@@ -19,9 +19,17 @@ from vipproxy.backends.report import backend_snapshot
 from vipproxy.backends.selection import Selection
 from vipproxy.backends.server import Server
 from vipproxy.backends.stick import Pin, StickTable
+from vipproxy.backends.verdicts import Verdicts
 from vipproxy.config.options import BackendConfig, CheckOptions, ServerConfig
 from vipproxy.counters import Counters
-from vipproxy.errors import ConnectFailed, ConnectTimeout, NoServer, QueueTimeout, SessionError
+from vipproxy.errors import (
+    ConnectFailed,
+    ConnectTimeout,
+    NoServer,
+    QueueTimeout,
+    ServersFull,
+    SessionError,
+)
 from vipproxy.interfaces import IBackend, ILease, ILeaseTaker, IObserver, LeaseRequest
 from vipproxy.timers import IdleTimer
 from vipproxy.values import AdminState, BackendSnapshot, CheckResult, CheckStatus, Ending
@@ -57,11 +65,11 @@ class Pool(MultiService):
         self.options = options = config.options
         self.counters = Counters()
         self._clock = reactor
-        self._observer = observer or Unobserved()
-        self._state_changed = state_changed
+        self.state_changed = state_changed
         self._waiters: dict[ILeaseTaker, Waiter] = {}
         self._patience = IdleTimer(reactor)
         self.pins = StickTable(options.stick, reactor) if options.stick else None
+        self.verdicts = Verdicts(self, reactor, observer or Unobserved())
         self.servers = [self._server(each, i) for i, each in enumerate(config.servers, 1)]
         balancer = options.balance.plugin.balancer(options.balance.options)
         self.selection = Selection(self.name, options, self.servers, self.pins, balancer)
@@ -71,15 +79,17 @@ class Pool(MultiService):
         self.monitor.setServiceParent(self)
 
     def _server(self, config: ServerConfig, number: int) -> Server:
-        ledger = self._ledger(config)
+        ledger = self.new_ledger(config)
         up = (ledger is None or ledger.up) and not config.options.disabled
         return Server(config, number, ledger, Availability(self._clock.seconds(), up))
 
-    def _ledger(self, config: ServerConfig) -> Ledger | None:
+    def new_ledger(self, config: ServerConfig) -> Ledger | None:
+        """A ledger for a server of which nothing is known; None where it is not checked."""
         check = self.check_options
         if check is None or not config.options.check:
             return None
-        return Ledger.starting(check.rise, check.fall, self.options.initial_state == "up")
+        up = self.options.initial_state == "up"
+        return Ledger.starting(check.rise, check.fall, up, check.hold_down)
 
     @property
     def check_options(self) -> CheckOptions | None:
@@ -153,7 +163,7 @@ class Pool(MultiService):
         changed = before is None or before.server != server.name
         pin = self.pins.use(key, server.name)
         if changed:
-            self._state_changed()
+            self.state_changed()
         return pin
 
     def _count_retry(self, server: Server, again: bool) -> None:
@@ -181,7 +191,7 @@ class Pool(MultiService):
             server.suspect = True
             timed_out = isinstance(error, ConnectTimeout)
             status = CheckStatus.L4_TIMEOUT if timed_out else CheckStatus.L4_CONNECTION
-            self._observe(server, CheckResult(status, str(error)))
+            self.verdicts.observe(server, CheckResult(status, str(error)))
             self.monitor.hurry(server)
         self._serve(server.queue)
         self._serve(self.selection.queue)
@@ -218,8 +228,11 @@ class Pool(MultiService):
 
     def _gave_up(self, waiter: Waiter) -> None:
         self._leave(waiter)
-        text = f"no server became available in backend '{self.name}' in time"
-        self._refuse(waiter, QueueTimeout(text))
+        if self.selection.usable:
+            self._refuse(waiter, ServersFull(f"all servers of backend '{self.name}' are full"))
+        else:
+            text = f"no server of backend '{self.name}' became available in time"
+            self._refuse(waiter, QueueTimeout(text))
 
     def _serve(self, queue: Queue) -> None:
         """Let those at the head of a queue go, as far as there is room now.
@@ -242,104 +255,30 @@ class Pool(MultiService):
             self._leave(waiter)
             self._settle(waiter, place)
 
-    def _serve_all(self) -> None:
+    def serve_all(self) -> None:
+        """Something has changed that may let any of those go who wait."""
         for server in self.servers:
             self._serve(server.queue)
         self._serve(self.selection.queue)
 
-    # -- verdicts -----------------------------------------------------------------------
+    # -- verdicts (carried out in verdicts.py) -------------------------------------------
 
     def checked(self, server: Server, result: CheckResult) -> None:
         """A check of a server has ended; called by the monitor."""
         if result.passed:
             server.suspect = False
-        self._observe(server, result)
+        self.verdicts.observe(server, result)
+        self.verdicts.fail_back()
         self._serve(server.queue)
-
-    def _observe(self, server: Server, result: CheckResult) -> None:
-        assert server.ledger is not None
-        server.last_check = result
-        server.failed_checks += not result.passed
-        if server.ledger.observe(result.passed):
-            if server.up:
-                self._rose(server, f"is UP, reason: {result}")
-            else:
-                self._fell(server, f"is DOWN, reason: {result}")
 
     def set_admin_state(self, name: str, state: AdminState) -> None:
         """Set what the operator wants of a server; raises LookupError for an unknown one."""
         server = self.selection.named(name)
         if server is None:
             raise LookupError(f"no server '{name}' in backend '{self.name}'")
-        before, server.admin = server.admin, state
-        if state is before:
-            return
-        self._state_changed()
-        if state is AdminState.MAINT:
-            self._fell(server, "is going DOWN for maintenance")
-        elif before is AdminState.MAINT:
-            self._back_from_maintenance(server)
-        elif state is AdminState.DRAIN:
-            self._rose(server, "enters drain state")
-        else:
-            self._rose(server, f"is {server.status} (leaving forced drain)")
-
-    def _back_from_maintenance(self, server: Server) -> None:
-        """What was known of its health is stale: it waits for a verdict, as after a start."""
-        server.ledger = self._ledger(server.config)
-        server.suspect = False
-        self._rose(server, f"is {server.status}/READY (leaving forced maintenance)")
-        self.monitor.hurry(server)
-
-    def _fell(self, server: Server, text: str) -> None:
-        """Shut its sessions down, then move its pins, then serve who waits: in this one turn."""
-        had_usable = bool(self.selection.usable)
-        server.suspect = False
-        self._refresh(server)
-        closed = self._shut_down(server)
-        self._move_pins(server)
-        self._announce(server, f"{text}. {self._left()} {closed} sessions shut down", "alert")
-        if had_usable and not self.selection.usable:
-            self._tell("", f"backend {self.name} has no server available!", "emerg")
-        self._serve_all()
-
-    def _rose(self, server: Server, text: str) -> None:
-        """More may be possible than before."""
-        self._refresh(server)
-        self._announce(server, text, "notice")
-        self._serve_all()
-
-    def _refresh(self, server: Server) -> None:
-        now = self._clock.seconds()
-        self.selection.refresh()
-        server.availability.update(server.up and server.admin is not AdminState.MAINT, now)
-        self.availability.update(bool(self.selection.usable), now)
-
-    def _shut_down(self, server: Server) -> int:
-        """End its sessions where configured; attempts to connect go elsewhere in any case."""
-        closed = 0
-        for lease in list(server.leases):
-            if self.options.shuts_sessions_down or not lease.established:
-                closed += lease.established
-                lease.revoke(Ending.MARKED_DOWN)
-        return closed
-
-    def _move_pins(self, server: Server) -> None:
-        if self.pins is not None and self.pins.move(server.name, self.selection.successor()):
-            self._state_changed()
-
-    def _left(self) -> str:
-        usable = [server for server in self.servers if server.usable]
-        backups = sum(server.backup for server in usable)
-        return f"{len(usable) - backups} active and {backups} backup servers left."
-
-    def _announce(self, server: Server, text: str, severity: str) -> None:
-        self._tell(server.name, f"Server {self.name}/{server.name} {text}.", severity)
-
-    def _tell(self, server: str, text: str, severity: str) -> None:
-        emit = {"emerg": log.critical, "alert": log.error}.get(severity, log.info)
-        emit("{text}", text=text)
-        self._observer.server_changed(self.name, server, text, severity)
+        if state is not server.admin:
+            self.verdicts.set_admin_state(server, state)
+            self.state_changed()
 
     # -- what it is ---------------------------------------------------------------------
 
@@ -359,7 +298,7 @@ class Pool(MultiService):
         for name, value in state.get("admin", {}).items():
             if name in known:
                 known[name].admin = AdminState(value)
-                self._refresh(known[name])
+                self.verdicts.refresh(known[name])
         if self.pins is not None:
             pins = state.get("pins", {})
             self.pins.restore({key: name for key, name in pins.items() if name in known})

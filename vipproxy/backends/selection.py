@@ -7,7 +7,7 @@ from twisted.logger import Logger
 
 from vipproxy.backends.queue import Queue
 from vipproxy.backends.server import Server
-from vipproxy.backends.stick import StickTable
+from vipproxy.backends.stick import Pin, StickTable
 from vipproxy.config.options import BackendOptions
 from vipproxy.errors import InternalError, NoServer
 from vipproxy.interfaces import IBalancer, LeaseRequest
@@ -54,9 +54,9 @@ class Selection:
     def of_cookie(self, value: str) -> Server | None:
         return next((server for server in self.servers if server.cookie == value), None)
 
-    def successor(self) -> str | None:
+    def successor(self) -> Server | None:
         """The server that would get an exclusive pin now."""
-        return next((server.name for server in self._by_preference() if server.usable), None)
+        return next((server for server in self._by_preference() if server.usable), None)
 
     def _awaits_verdict(self, server: Server) -> bool:
         """A pin moves only at a mark-down, so its clients wait for one; others go elsewhere."""
@@ -81,8 +81,15 @@ class Selection:
         if self.pins is None:
             return None
         pin = self.pins.lookup(self.pins.key_of(request))
-        server = self.named(pin.server) if pin is not None else None
+        if pin is None or self._may_fail_back(pin):
+            return None
+        server = self.named(pin.server)
         return server if server and (server.keeps_clients or server.unjudged) else None
+
+    def _may_fail_back(self, pin: Pin) -> bool:
+        """`fail-back = idle`: a pin that no session uses is given anew, by preference."""
+        policy = self.options.fail_back
+        return policy is not None and policy.when == "idle" and not pin.users
 
     def _writer(self) -> Server | Queue:
         """Who gets an exclusive pin: the first usable server in the order of the configuration.

@@ -74,6 +74,12 @@ class StickTable:
                 self._pins[key].server = successor
         return bool(keys)
 
+    def holder(self) -> str | None:
+        """The server of an exclusive table's latest pin."""
+        if not self.exclusive or not self._pins:
+            return None
+        return next(reversed(self._pins.values())).server
+
     def pinned(self, server: str) -> bool:
         return any(pin.server == server for pin in self._pins.values())
 

@@ -148,6 +148,11 @@ class CheckOptions:
         help="interval while down; by default the interval",
         haproxy="downinter",
     )
+    hold_down: float = option(
+        PAUSE,
+        default=30.0,
+        help="a server that went down three times in a minute must pass for so long",
+    )
     port: int | None = option(
         integer(1, 65535),
         default=None,
@@ -172,6 +177,27 @@ class StickOptions:
     expire: float | None = option(
         DURATION, default=None, help="an entry not used for so long is dropped; by default never"
     )
+
+
+@frozen
+class FailBackOptions:
+    """``fail-back = never``, ``idle`` or ``after=10m``: may a pin return to a better server?"""
+
+    when: str | None = option(
+        choice("never", "idle"),
+        positional=True,
+        default=None,
+        help="never, or as soon as no session uses the pin",
+    )
+    after: float | None = option(
+        DURATION,
+        default=None,
+        help="when the better server has been up for so long; sessions are shut down first",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if (self.when is None) == (self.after is None):
+            raise ValueError("'fail-back' is never, idle, or after=DURATION")
 
 
 @frozen
@@ -260,6 +286,17 @@ class BackendOptions:
         default=None,
         help="by default shutdown-sessions where there is a stick, else none",
         haproxy="on-marked-down",
+    )
+    on_marked_up: str = option(
+        choice("none", "shutdown-backup-sessions"),
+        default="none",
+        help="when an active server is up again, sessions on backups end",
+        haproxy="on-marked-up",
+    )
+    fail_back: FailBackOptions | None = option(
+        record(FailBackOptions),
+        default=None,
+        help="whether the pin of stick = dst returns to a better server; by default never",
     )
     keepalive: KeepaliveOptions | None = option(
         record(KeepaliveOptions),

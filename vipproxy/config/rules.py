@@ -15,6 +15,7 @@ from vipproxy.config.drafts import (
     ServerDraft,
     at_setting,
 )
+from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.values import Address
@@ -183,6 +184,27 @@ def _pin_needs_shutdown(cluster: ClusterDraft) -> Iterator[Problem]:
             yield backend.error(message, "on-marked-down", hint=hint)
 
 
+def _fail_back_needs_pin(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        options = backend.config.options
+        if options.fail_back is None:
+            continue
+        if options.stick is None or options.stick.key != "dst":
+            message = f"'fail-back' in {backend.section.label} without 'stick = dst'"
+            yield backend.error(message, "fail-back", hint="there is no pin that could return")
+        elif options.fail_back.after is not None and "check" not in backend.origins:
+            message = f"'fail-back = after=...' in {backend.section.label} without a check"
+            yield backend.error(message, "fail-back", hint="it is decided at checks")
+
+
+def _marked_up_needs_backup(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        wanted = backend.config.options.on_marked_up != "none" and backend.says("on-marked-up")
+        if wanted and not any(server.config.options.backup for server in backend.servers):
+            message = f"{backend.section.label} has no backup servers"
+            yield backend.warning(message, "on-marked-up", hint="it has no effect")
+
+
 def _not_all_backup(cluster: ClusterDraft) -> Iterator[Problem]:
     for backend in cluster.backends:
         servers = backend.servers
@@ -211,8 +233,12 @@ RULES: tuple[Rule, ...] = (
     _cookie_needs_values,
     _mark_down_needs_check,
     _pin_needs_shutdown,
+    _fail_back_needs_pin,
+    _marked_up_needs_backup,
     _not_all_backup,
     _one_place_for_state,
+    keepalive_can_act,
+    amqp_heartbeats_fit,
 )
 
 

@@ -77,7 +77,7 @@ class ProxyFactory(Factory):
     def __init__(
         self, protocol: type[ProxyProtocol], frontend: IFrontend, options: Any = None
     ) -> None:
-        self.protocol = protocol  # type: ignore[assignment]
+        self.protocol = protocol
         self.frontend = frontend
         self.options = options
 

@@ -7,19 +7,21 @@ from typing import Any
 from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
 
-from vipproxy.errors import SessionError
+from vipproxy.errors import ServersFull, SessionError
 from vipproxy.framing import mysql
 from vipproxy.interfaces import IFrontend, IProtocolPlugin
 from vipproxy.protocols.tcp import PassThroughFactory, TcpOptions
 
-UNKNOWN_COM_ERROR = 1047
+TOO_MANY_CONNECTIONS = (1040, "08004")
+"""What a server says whose own limit is reached (MariaDB, ER_CON_COUNT_ERROR)."""
+NOT_READY = (1047, "08S01")
 """What a Galera node answers that is not ready to serve (MariaDB, ER_UNKNOWN_COM_ERROR)."""
-COMMUNICATION_ERROR = "08S01"
 
 
 def error_packet(error: SessionError) -> bytes:
     """The packet that a client reads instead of a greeting; it prints number, state and text."""
-    return mysql.build_error(UNKNOWN_COM_ERROR, COMMUNICATION_ERROR, f"vipproxy: {error}")
+    number, state = TOO_MANY_CONNECTIONS if isinstance(error, ServersFull) else NOT_READY
+    return mysql.build_error(number, state, f"vipproxy: {error}")
 
 
 @implementer(IProtocolPlugin)

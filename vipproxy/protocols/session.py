@@ -9,7 +9,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from vipproxy.errors import SessionError
+from vipproxy.errors import ServerMarkedDown, SessionError
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
@@ -98,8 +98,14 @@ class Session:
 
     def revoked(self, ending: Ending) -> None:
         assert self._relay is not None
-        self._relay.shut_down()
+        self._relay.shut_down(self._words_for(ending))
         self._frontend.closed(self._key)
+
+    def _words_for(self, ending: Ending) -> bytes:
+        """A client that has heard nothing yet is told why; later it would be out of turn."""
+        if ending is not Ending.MARKED_DOWN or self._traffic.bytes_out:
+            return b""
+        return self._refusal(ServerMarkedDown("the server was marked down"))
 
     def abortConnection(self) -> None:
         """End it now, whatever it is doing."""
@@ -136,10 +142,19 @@ def _say_goodbye(client: Side, words: bytes) -> None:
     if not isinstance(client, socket.socket):
         transport: Any = client
         transport.write(words)
+        handle = getattr(transport, "getHandle", lambda: None)()
+        if isinstance(handle, socket.socket):
+            _discard_input(handle)
         transport.loseConnection()
         return
     with contextlib.suppress(OSError):
         client.send(words)
         client.shutdown(socket.SHUT_WR)
-        client.recv(65536)  # unread bytes would turn the close into a reset
+    _discard_input(client)
     client.close()
+
+
+def _discard_input(sock: socket.socket) -> None:
+    """Unread bytes would turn the close into a reset."""
+    with contextlib.suppress(OSError):
+        sock.recv(65536)

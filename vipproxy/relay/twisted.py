@@ -90,9 +90,9 @@ class TwistedRelaySession:
         for half in (self._server, self._client):
             half.transport.resumeProducing()
 
-    def shut_down(self) -> None:
+    def shut_down(self, last_words: bytes = b"") -> None:
         self._over()
-        hang_up(self._client.transport)
+        hang_up(self._client.transport, last_words)
         hang_up(self._server.transport)
 
     def idle_expired(self) -> None:

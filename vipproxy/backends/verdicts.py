@@ -1,0 +1,161 @@
+"""What a verdict means for everybody; each is carried out whole before anything else runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from vipproxy.backends.server import Server
+from vipproxy.interfaces import IObserver
+from vipproxy.values import AdminState, CheckResult, Ending
+
+if TYPE_CHECKING:
+    from vipproxy.backends.pool import Pool
+
+log = Logger()
+
+
+class Verdicts:
+    """Judges the servers of one pool by their checks and the operator's wishes."""
+
+    def __init__(self, pool: Pool, clock: IReactorTime, observer: IObserver) -> None:
+        self._pool, self._clock, self._observer = pool, clock, observer
+
+    # -- of checks
+
+    def observe(self, server: Server, result: CheckResult) -> None:
+        """Write a check, or what counts as one, into the ledger."""
+        assert server.ledger is not None
+        server.last_check = result
+        server.failed_checks += not result.passed
+        passed = result.passed or (result.last_resort and self._alone(server))
+        flipped = server.ledger.observe(passed, self._clock.seconds())
+        if not flipped:
+            self._warn(server, result, passed)
+        elif server.up:
+            self._rose(server, f"is UP, reason: {result}")
+            self._relieve_backups(server)
+        else:
+            self._fell(server, f"is DOWN, reason: {result}")
+
+    def _alone(self, server: Server) -> bool:
+        """No other server can serve, or might after its first verdict."""
+        others = (each for each in self._pool.servers if each is not server)
+        return not any(each.usable or each.unjudged for each in others)
+
+    def _warn(self, server: Server, result: CheckResult, passed: bool) -> None:
+        """A failed check is told even where it decides nothing: slow is not failed."""
+        if not passed and server.up:
+            text = f"failed a check, reason: {result}, status: {server.status}"
+            self._announce(server, text, "warning")
+
+    # -- of the operator
+
+    def set_admin_state(self, server: Server, state: AdminState) -> None:
+        """Carry out a wish that is news."""
+        before, server.admin = server.admin, state
+        if state is AdminState.MAINT:
+            self._fell(server, "is going DOWN for maintenance")
+        elif before is AdminState.MAINT:
+            self._back_from_maintenance(server)
+        elif state is AdminState.DRAIN:
+            self._rose(server, "enters drain state")
+        else:
+            self._rose(server, f"is {server.status} (leaving forced drain)")
+
+    def _back_from_maintenance(self, server: Server) -> None:
+        """What was known of its health is stale: it waits for a verdict, as after a start."""
+        server.ledger = self._pool.new_ledger(server.config)
+        server.suspect = False
+        self._rose(server, f"is {server.status}/READY (leaving forced maintenance)")
+        self._pool.monitor.hurry(server)
+
+    # -- carried out
+
+    def refresh(self, server: Server) -> None:
+        """Find out again who is usable, after a server has changed."""
+        pool, now = self._pool, self._clock.seconds()
+        pool.selection.refresh()
+        server.availability.update(server.up and server.admin is not AdminState.MAINT, now)
+        pool.availability.update(bool(pool.selection.usable), now)
+
+    def _fell(self, server: Server, text: str) -> None:
+        """Shut its sessions down, then move its pins, then serve who waits."""
+        had_usable = bool(self._pool.selection.usable)
+        server.suspect = False
+        self.refresh(server)
+        shuts = self._pool.options.shuts_sessions_down
+        closed = self._end_sessions(server, Ending.MARKED_DOWN) if shuts else 0
+        self._let_go(server)
+        self._announce(server, f"{text}. {self._left()} {closed} sessions shut down", "alert")
+        if had_usable and not self._pool.selection.usable:
+            self._tell("", f"backend {self._pool.name} has no server available!", "emerg")
+        self._pool.serve_all()
+
+    def _rose(self, server: Server, text: str) -> None:
+        """More may be possible than before."""
+        self.refresh(server)
+        self._announce(server, text, "notice")
+        self._pool.serve_all()
+
+    def _end_sessions(self, server: Server, ending: Ending) -> int:
+        """End its sessions, but not yet the attempts to connect, which begin anew elsewhere."""
+        sessions = [lease for lease in server.leases if lease.established]
+        for lease in sessions:
+            lease.revoke(ending)
+        return len(sessions)
+
+    def _let_go(self, server: Server) -> None:
+        """Its pins move; whoever is still connecting has sent nothing, and goes elsewhere."""
+        pool = self._pool
+        best = pool.selection.successor()
+        if pool.pins is not None and pool.pins.move(server.name, best.name if best else None):
+            pool.state_changed()
+        for lease in [lease for lease in server.leases if not lease.established]:
+            lease.revoke(Ending.MARKED_DOWN)
+
+    def _relieve_backups(self, server: Server) -> None:
+        """An active server is back: its stand-ins' sessions end where that is configured."""
+        if self._pool.options.on_marked_up == "shutdown-backup-sessions" and not server.backup:
+            for backup in self._pool.servers:
+                if backup.backup:
+                    self._end_sessions(backup, Ending.BACKUP_RELIEVED)
+            self._pool.serve_all()
+
+    def fail_back(self) -> None:
+        """Where the operator wants it (`after=`), a better server gets an exclusive pin back."""
+        pool, policy = self._pool, self._pool.options.fail_back
+        if pool.pins is None or policy is None or policy.after is None:
+            return
+        best, holder = pool.selection.successor(), pool.pins.holder()
+        if best is None or holder is None or best.name == holder:
+            return
+        if best.availability.changed_at + policy.after <= self._clock.seconds():
+            self._hand_over(holder, best)
+
+    def _hand_over(self, holder: str, best: Server) -> None:
+        """In the same order as at a mark-down: at no instant do two servers have sessions."""
+        old = self._pool.selection.named(holder)
+        assert old is not None
+        closed = self._end_sessions(old, Ending.KILLED)
+        self._let_go(old)
+        text = f"takes over from {holder} (fail-back). {closed} sessions shut down"
+        self._announce(best, text, "notice")
+        self._pool.serve_all()
+
+    # -- told
+
+    def _left(self) -> str:
+        usable = [server for server in self._pool.servers if server.usable]
+        backups = sum(server.backup for server in usable)
+        return f"{len(usable) - backups} active and {backups} backup servers left."
+
+    def _announce(self, server: Server, text: str, severity: str) -> None:
+        self._tell(server.name, f"Server {self._pool.name}/{server.name} {text}.", severity)
+
+    def _tell(self, server: str, text: str, severity: str) -> None:
+        levels = {"emerg": log.critical, "alert": log.error, "warning": log.warn}
+        levels.get(severity, log.info)("{text}", text=text)
+        self._observer.server_changed(self._pool.name, server, text, severity)
