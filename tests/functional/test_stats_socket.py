@@ -135,9 +135,16 @@ class StatsSocketTests(TestCase):
         self.assertRaises(ListenFailed, self.make().privilegedStartService)
         self.assertEqual(self.path.read_text(), "precious")
 
+    async def test_new_directory(self) -> None:
+        """The folder of the socket is made where there is none."""
+        self.path = self.path / "deeper" / "stats"
+        self.start()
+        self.assertTrue(self.path.is_socket())
+
     def test_no_directory(self) -> None:
         """A path that cannot be made is an error that names it."""
-        self.path = self.path / "deeper" / "stats"
+        self.path.write_text("in the way")
+        self.path = self.path / "stats"
         error = self.assertRaises(ListenFailed, self.make().privilegedStartService)
         self.assertIn(str(self.path), str(error))
 

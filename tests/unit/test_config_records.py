@@ -166,7 +166,7 @@ class Plugins(SynchronousTestCase):
 
     def test_format(self) -> None:
         """A chosen plugin is written with all its options, and read back."""
-        text = "http path=/ interval=1s rise=2 fall=3"
+        text = "http path=/ interval=1s rise=2 fall=3 hold-down=30s"
         self.assertEqual(CHECK.format(CHECK.parse("http interval=1s")), text)
         self.assertEqual(CHECK.parse(text), CHECK.parse("http interval=1s"))
 

@@ -54,7 +54,7 @@ class Show(SynchronousTestCase):
     def test_lines(self) -> None:
         """Options of one line are shown with all their effective parts."""
         found = rows(TEXT)
-        check = "http path=/ interval=1s rise=2 fall=3"
+        check = "http path=/ interval=1s rise=2 fall=3 hold-down=30s"
         self.assertEqual(found["[backend b] check"], (check, "cluster.ini:8"))
         server = "127.0.0.2:80 weight=2 backup maxconn=0 check=on"
         self.assertEqual(found["[backend b] server n1"], (server, "cluster.ini:10"))

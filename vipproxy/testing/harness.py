@@ -13,7 +13,7 @@ from vipproxy.config import loads
 from vipproxy.config.options import ClusterConfig
 from vipproxy.plugins import Catalog
 from vipproxy.service import ProxyService
-from vipproxy.values import Address, ClusterSnapshot, ServerSnapshot
+from vipproxy.values import Address, AdminState, ClusterSnapshot, ServerSnapshot
 
 POLL = 0.01
 
@@ -105,4 +105,5 @@ def server_in(snapshot: ClusterSnapshot, backend: str, server: str) -> ServerSna
 
 def _all_checked(snapshot: ClusterSnapshot) -> bool:
     servers = [server for backend in snapshot.backends for server in backend.servers]
-    return all(each.last_check is not None for each in servers if each.checked)
+    awaited = [each for each in servers if each.checked and each.admin is not AdminState.MAINT]
+    return all(each.last_check is not None for each in awaited)

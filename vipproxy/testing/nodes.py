@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.sockets import hang_up
-from vipproxy.testing.services import FACTORIES, Service
+from vipproxy.testing.services import FACTORIES
 from vipproxy.values import Address
 
 LOOPBACK = "127.0.0.1"
 
-Kind = str | Service
+Kind = str | Callable[["FakeServer"], IProtocolFactory]
 """What a fake server serves: tcp, http, mysql, clustercheck, or whatever a function makes."""
 
 
@@ -74,7 +74,7 @@ class _Sessions(Factory):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
         kind = server.kind
-        made: Service = FACTORIES[kind] if isinstance(kind, str) else kind
+        made = FACTORIES[kind] if isinstance(kind, str) else kind
         self._services: Any = made(server)
 
     def doStart(self) -> None:

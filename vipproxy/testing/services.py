@@ -157,7 +157,7 @@ class NamedMysql(TwistedProtocol):
             self.transport.write(build_error(1047, "08S01", "Unknown command", 1))
 
 
-def _protocol(made: Callable[[Host], TwistedProtocol]) -> Service:
+def _protocol(made: Callable[[Host], TwistedProtocol]) -> Callable[[Host], IProtocolFactory]:
     def factory(host: Host) -> IProtocolFactory:
         protocols = Factory.forProtocol(lambda: made(host))
         protocols.noisy = False
@@ -172,10 +172,7 @@ def _site(host: Host) -> IProtocolFactory:
     return site
 
 
-Service = Callable[[Host], IProtocolFactory]
-"""Makes the factory of one fake server's protocol."""
-
-FACTORIES: Mapping[str, Service] = {
+FACTORIES: Mapping[str, Callable[[Host], IProtocolFactory]] = {
     "tcp": _protocol(NamedLines),
     "http": _site,
     "mysql": _protocol(NamedMysql),
