@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,9 +86,11 @@ class Frontend:
         return deferred
 
     def close_all(self) -> None:
-        """End every session now."""
+        """End every session now, also one whose other side does not let go."""
         for client in list(self._clients):
-            client.abortConnection()
+            with contextlib.suppress(Exception):  # a TLS transport that is closed already
+                client.abortConnection()
+            self.closed(client)
 
     def snapshot(self, number: int) -> FrontendSnapshot:
         counters = self.counters.copy()

@@ -110,7 +110,7 @@ class Listener:
             else:
                 self._build_protocol(sock, peer)
         except Exception:
-            log.failure("frontend {name} failed to take a client", name=self._frontend.name)
+            self._failed()
             sock.close()
 
     def _build_protocol(self, sock: socket.socket, peer: Address) -> None:
@@ -123,8 +123,11 @@ class Listener:
         try:
             protocol.makeConnection(transport)
         except Exception:
-            transport.abortConnection()
-            raise
+            self._failed()
+            transport.abortConnection()  # which closes the socket, as it is the transport's now
+
+    def _failed(self) -> None:
+        log.failure("frontend {name} failed to take a client", name=self._frontend.name)
 
     def _suspend(self) -> None:
         if self._reading:

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -99,25 +100,34 @@ class ProxyService(Service):
         if not self._listeners:
             self.privilegedStartService()
         super().startService()
-        self._stopping = False
+        self._set_stopping(False)
         self._keeper.load().addCallback(self._restored)
 
     def _restored(self, state: Mapping[str, Any]) -> None:
         if not self.running:
             return
         for name, pool in self.backends.items():
-            pool.restore(state.get(name, {}))
+            self._restore(pool, state.get(name, {}))
             pool.startService()
         if self._stats_socket is not None:
             self._stats_socket.startService()
         for listener in self._all_listeners():
             listener.start()
 
+    def _restore(self, pool: Pool, state: Any) -> None:
+        """A state of another shape is no reason not to serve."""
+        try:
+            pool.restore(state)
+        except (AttributeError, TypeError, ValueError) as error:
+            log.error(
+                "the saved state of {name} is not understood: {why}", name=pool.name, why=error
+            )
+
     @inlineCallbacks
     def stopService(self) -> Any:
         """No new clients, then the grace for those that are here, then everything behind them."""
         super().stopService()
-        self._stopping = True
+        self._set_stopping(True)
         self._close_listeners()
         yield self._drain()
         for pool in self.backends.values():
@@ -131,8 +141,6 @@ class ProxyService(Service):
     def _drain(self) -> Deferred[Any]:
         """Wait for the last session, but no longer than the grace."""
         drained = DeferredList([each.drained() for each in self.frontends.values()])
-        for frontend in self.frontends.values():
-            frontend.stopping = True
         limit = self._reactor.callLater(self.config.options.grace, self._close_sessions)
 
         def done(result: Any) -> None:
@@ -140,6 +148,11 @@ class ProxyService(Service):
                 limit.cancel()
 
         return drained.addCallback(done)
+
+    def _set_stopping(self, stopping: bool) -> None:
+        self._stopping = stopping
+        for frontend in self.frontends.values():
+            frontend.stopping = stopping
 
     def _close_sessions(self) -> None:
         for frontend in self.frontends.values():
@@ -149,7 +162,7 @@ class ProxyService(Service):
 
     def _listen(self, frontend: Frontend) -> None:
         config = frontend.config
-        factory = config.options.protocol.plugin.factory(frontend, config.protocol_options)
+        factory = _factory(frontend)
         listeners = self._listeners.setdefault(config.name, [])
         frontend.listeners = listeners
         for address in config.options.bind:
@@ -216,6 +229,19 @@ class ProxyService(Service):
 
     def _state(self) -> dict[str, Any]:
         return {name: pool.state() for name, pool in self.backends.items()}
+
+
+def _factory(frontend: Frontend) -> IProtocolFactory:
+    """The plugin's own code: whatever it raises is a sentence for the operator."""
+    config = frontend.config
+    try:
+        factory: IProtocolFactory = config.options.protocol.plugin.factory(
+            frontend, config.protocol_options
+        )
+    except Exception as error:
+        text = f"frontend '{config.name}' cannot be made: {type(error).__name__}: {error}"
+        raise ListenFailed(text) from error
+    return factory
 
 
 def _store(config: ClusterConfig) -> IStore:

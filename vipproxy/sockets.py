@@ -152,6 +152,14 @@ def _shut_down(sock: socket.socket, last_words: bytes) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
+def end_output(transport: Any) -> None:
+    """Half-close, after what was written; TLS has no such thing, so there it is the end."""
+    if isinstance(transport, ProtocolWrapper):
+        transport.loseConnection()
+    else:
+        transport.loseWriteConnection()
+
+
 def address_of(twisted_address: Any) -> Address:
     """Twisted's IPv4Address or IPv6Address as ours; other kinds have no address here."""
     if isinstance(twisted_address, IPv4Address | IPv6Address):

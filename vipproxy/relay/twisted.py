@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from vipproxy.counters import Traffic
 from vipproxy.interfaces import IRelay, IRelaySession, IRelayTaker, Side
-from vipproxy.sockets import attach, hang_up
+from vipproxy.sockets import attach, end_output, hang_up
 from vipproxy.timers import IdleTimer
 from vipproxy.values import Ending
 
@@ -109,7 +109,7 @@ class TwistedRelaySession:
             half.transport.loseConnection()
             peer.transport.loseConnection()
         else:
-            peer.transport.loseWriteConnection()
+            end_output(peer.transport)
 
     def lost(self, half: Half, reason: Failure) -> None:
         """One side is closed; the other follows when it has got what is its own."""

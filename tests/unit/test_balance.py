@@ -1,0 +1,149 @@
+"""The built-in balancers: order, shares, and what a server that leaves or returns changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from vipproxy.backends.balance import First, LeastConn, RandomDraws, RoundRobin, Source
+from vipproxy.interfaces import IBalancer, IServer, LeaseRequest
+from vipproxy.testing import FakeServerEntry
+from vipproxy.values import Address
+
+VIP = Address("192.0.2.220", 80)
+REQUEST = LeaseRequest(client=Address("192.0.2.7", 40000), destination=VIP)
+
+
+def make_servers(*weights: int) -> list[Any]:
+    return [FakeServerEntry(str(i), weight=weight) for i, weight in enumerate(weights, 1)]
+
+
+def picks(balancer: IBalancer, servers: Sequence[IServer], number: int) -> list[str]:
+    return [balancer.pick(servers, REQUEST).name for _ in range(number)]
+
+
+def requests(number: int) -> list[LeaseRequest]:
+    """Requests of different clients."""
+    hosts = [f"10.{i // 65536}.{i // 256 % 256}.{i % 256}" for i in range(number)]
+    return [LeaseRequest(client=Address(host, 1), destination=VIP) for host in hosts]
+
+
+class RoundRobinOrder(SynchronousTestCase):
+    def test_smooth(self) -> None:
+        """Weights 3:1:2 give 1 3 1 2 1 3, and so on."""
+        found = picks(RoundRobin(), make_servers(3, 1, 2), 12)
+        self.assertEqual(" ".join(found), "1 3 1 2 1 3 1 3 1 2 1 3")
+
+    def test_equal_weights(self) -> None:
+        """Equal servers take turns in the order of the configuration."""
+        self.assertEqual("".join(picks(RoundRobin(), make_servers(1, 1, 1), 7)), "1231231")
+
+    @given(st.lists(st.integers(min_value=1, max_value=256), min_size=1, max_size=8))
+    def test_shares(self, weights: list[int]) -> None:
+        """Over 600 picks every server gets its share, give or take three."""
+        found = Counter(picks(RoundRobin(), make_servers(*weights), 600))
+        for number, weight in enumerate(weights, 1):
+            self.assertApproximates(found[str(number)], 600 * weight / sum(weights), 3)
+
+    def test_leaves(self) -> None:
+        """When a server leaves, the others share its part by their weights."""
+        balancer, servers = RoundRobin(), make_servers(3, 1, 2)
+        picks(balancer, servers, 7)
+        found = Counter(picks(balancer, servers[1:], 600))
+        self.assertApproximates(found["2"], 200, 2)
+        self.assertApproximates(found["3"], 400, 2)
+
+    def test_returns(self) -> None:
+        """A server that was away does not make up for what it missed."""
+        balancer, servers = RoundRobin(), make_servers(1, 1, 1)
+        picks(balancer, servers, 3)
+        picks(balancer, servers[1:], 100)
+        found = Counter(picks(balancer, servers, 30))
+        self.assertApproximates(found["1"], 10, 1)
+
+    def test_full_for_a_while(self) -> None:
+        """A server that was full at some picks still gets what is left, never two in a row."""
+        balancer, servers = RoundRobin(), make_servers(1, 1)
+        picks(balancer, servers[:1], 5)
+        self.assertIn("".join(picks(balancer, servers, 4)), {"1212", "2121"})
+
+
+class LeastConnOrder(SynchronousTestCase):
+    def test_fewest_sessions(self) -> None:
+        """The server with the fewest sessions is next."""
+        servers = make_servers(1, 1, 1)
+        for server, sessions in zip(servers, (2, 1, 3), strict=True):
+            server.sessions = sessions
+        self.assertEqual(picks(LeastConn(), servers, 1), ["2"])
+
+    def test_by_weight(self) -> None:
+        """Sessions count by weight: four on a server of weight 4 are less than two on one of 1."""
+        servers = make_servers(4, 1)
+        servers[0].sessions, servers[1].sessions = 4, 2
+        self.assertEqual(picks(LeastConn(), servers, 1), ["1"])
+
+    def test_ties(self) -> None:
+        """Among equals the one that was chosen longest ago is next."""
+        self.assertEqual("".join(picks(LeastConn(), make_servers(1, 1, 1), 6)), "123123")
+
+
+class FirstOrder(SynchronousTestCase):
+    def test_first(self) -> None:
+        """Always the first of those that have room."""
+        servers = make_servers(1, 5)
+        self.assertEqual(picks(First(), servers, 3), ["1", "1", "1"])
+        self.assertEqual(picks(First(), servers[1:], 1), ["2"])
+
+
+class RandomOrder(SynchronousTestCase):
+    def test_least_loaded_of_the_drawn(self) -> None:
+        """Of the servers that were drawn, the one with the fewest sessions by weight wins."""
+        drawn: list[tuple[list[int], int]] = []
+
+        def draw(servers: list[Any], weights: list[int], k: int) -> list[Any]:
+            drawn.append((weights, k))
+            return [servers[0], servers[2]]
+
+        servers = make_servers(1, 1, 2)
+        servers[0].sessions, servers[2].sessions = 2, 3
+        self.assertEqual(picks(RandomDraws(2, draw), servers, 1), ["3"])
+        self.assertEqual(drawn, [([1, 1, 2], 2)])
+
+
+class SourceOrder(SynchronousTestCase):
+    def test_stable(self) -> None:
+        """A client's address decides, not its port, and any proxy computes the same."""
+        servers = make_servers(1, 1, 1)
+        for host in ("192.0.2.7", "2001:db8::7"):
+            found = {
+                Source().pick(servers, LeaseRequest(Address(host, port), VIP)).name
+                for port in range(1024, 1124)
+            }
+            self.assertEqual(len(found), 1)
+
+    def test_minimal_movement(self) -> None:
+        """A server that leaves moves its own clients alone."""
+        servers, balancer = make_servers(1, 1, 1, 1), Source()
+        for request in requests(500):
+            before = balancer.pick(servers, request).name
+            after = balancer.pick(servers[1:], request).name
+            self.assertTrue(before in ("1", after))
+
+    def test_weights(self) -> None:
+        """Clients spread by weight."""
+        servers, balancer = make_servers(3, 1), Source()
+        found = Counter(balancer.pick(servers, request).name for request in requests(2000))
+        self.assertApproximates(found["1"] / 2000, 0.75, 0.05)
+
+
+class Interfaces(SynchronousTestCase):
+    def test_all(self) -> None:
+        """Every balancer provides IBalancer."""
+        for balancer in (RoundRobin(), LeastConn(), First(), RandomDraws(2), Source()):
+            verifyObject(IBalancer, balancer)
