@@ -161,6 +161,18 @@ class LastResort(SynchronousTestCase):
         self.assertEqual(ask(pool).server, "s2")
 
 
+class Conclusive(SynchronousTestCase):
+    def test_at_once(self) -> None:
+        """A node that says itself that it cannot serve is down at the first such answer."""
+        pool = make_pool(PINNED + servers("", ""))
+        judge(pool, PASS)
+        client = ask(pool)
+        judge(pool, evolve(FAIL, conclusive=True), "s1")
+        self.assertEqual(client.ended, [Ending.MARKED_DOWN])
+        self.assertEqual(pool.servers[0].status, "DOWN")
+        self.assertEqual(ask(pool).server, "s2")
+
+
 class MarkedUp(SynchronousTestCase):
     def pool_on_backup(self, option: str):  # type: ignore[no-untyped-def]
         pool = make_pool(f"{CHECKED}{option}{servers('', 'backup')}")

@@ -50,8 +50,13 @@ class Ledger:
         """It went down three times within a minute."""
         return len(self._falls) == FLAPS and self._falls[0] > now - FLAP_WINDOW
 
-    def observe(self, passed: bool, now: float = 0.0) -> bool:
-        """Write down one check; True when that is a verdict: a flip, or the first."""
+    def observe(self, passed: bool, now: float = 0.0, conclusive: bool = False) -> bool:
+        """Write down one check; True when that is a verdict: a flip, or the first.
+
+        A conclusive failure needs no others to take the server down.
+        """
+        if conclusive and not passed:
+            self.health = min(self.health, self.rise)
         before = (self.judged, self.up)
         self.judged = True
         if passed:

@@ -31,7 +31,7 @@ class Verdicts:
         server.last_check = result
         server.failed_checks += not result.passed
         passed = result.passed or (result.last_resort and self._alone(server))
-        flipped = server.ledger.observe(passed, self._clock.seconds())
+        flipped = server.ledger.observe(passed, self._clock.seconds(), result.conclusive)
         if not flipped:
             self._warn(server, result, passed)
         elif server.up:
