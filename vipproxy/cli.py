@@ -11,6 +11,7 @@ from attrs import frozen
 from vipproxy import __version__
 from vipproxy.config import load
 from vipproxy.config.declare import options_of
+from vipproxy.config.reference import reference
 from vipproxy.config.show import show
 from vipproxy.errors import ConfigError
 from vipproxy.plugins import INTERFACES, Catalog
@@ -100,6 +101,12 @@ def _print_options(catalog: Catalog, kind: str, name: str) -> None:
         print(f"    {key} = {option.kind.syntax}: {option.help}")
 
 
+def options(arguments: argparse.Namespace) -> int:
+    """Print every option that a configuration can have, as Markdown."""
+    print(reference(Catalog()))
+    return 0
+
+
 COMMANDS = (
     Command("check", "say what is wrong with a configuration", check, _takes_file),
     Command("show", "show effective values and where each comes from", show_values, _takes_file),
@@ -107,6 +114,7 @@ COMMANDS = (
     Command(
         "demo", "a whole cluster on this machine, and a node that dies", demo, _takes_demo_arguments
     ),
+    Command("options", "list every option of a configuration", options, _takes_nothing),
     Command("plugins", "list the plugins that are installed", plugins, _takes_nothing),
 )
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import SessionError
+from vipproxy.errors import ClientTimeout, SessionError
 from vipproxy.interfaces import IBackend, IFrontend
 from vipproxy.protocols.session import Session
 from vipproxy.sockets import address_of
 
 
 @implementer(IHalfCloseableProtocol)
-class ProxyProtocol(Protocol):
+class ProxyProtocol(Protocol, TimeoutMixin):
     """A client's protocol until `proxy` is called; from then on bytes pass through.
 
     Override `dataReceived` to decide where the client goes, and `refusal` to tell it in its own
-    protocol that there is no server. Bound what you buffer.
+    protocol why it gets no server. Bound what you buffer; the time until `proxy` is bounded by
+    `timeout-client`.
     """
 
+    factory: ProxyFactory
+    transport: Any
     timeout_tunnel: float | None = None
     """Seconds; replaces the timeouts of client and server where it is set."""
 
@@ -34,6 +39,8 @@ class ProxyProtocol(Protocol):
     def makeConnection(self, transport: Any) -> None:
         self.traffic: Traffic = self.frontend.opened(transport)
         super().makeConnection(transport)
+        if self._session is None:
+            self.setTimeout(self.frontend.options.timeout_client)
 
     def proxy(self, backend: IBackend | None = None, prelude: bytes = b"") -> None:
         """Lease, connect, and relay from here on; the server gets `prelude` first.
@@ -43,27 +50,43 @@ class ProxyProtocol(Protocol):
         chosen = backend or self.frontend.backend
         if chosen is None:
             raise ValueError(f"frontend '{self.frontend.name}' has no backend")
-        transport: Any = self.transport
+        self.setTimeout(None)
+        transport = self.transport
         transport.pauseProducing()
         self._session = Session(self.frontend, transport, self.refusal, self.timeout_tunnel)
         client, destination = address_of(transport.getPeer()), address_of(transport.getHost())
         self._session.start(chosen, client, destination, prelude)
 
+    def refuse(self, error: SessionError) -> None:
+        """End the connection, with the words of `refusal`, instead of finding a server."""
+        self.setTimeout(None)
+        self.frontend.counters.request_errors += 1
+        self.transport.write(self.refusal(error))
+        self.transport.loseConnection()
+
     def refusal(self, error: SessionError) -> bytes:
         """The last words to a client that gets no server; by default none."""
         return b""
 
+    def timeoutConnection(self) -> None:
+        self.refuse(ClientTimeout("the client did not go on in time"))
+
+    def callLater(self, period: float, function: Callable[[], None]) -> IDelayedCall:
+        """Time is the frontend's (TimeoutMixin would take the global reactor's)."""
+        return self.frontend.clock.callLater(period, function)
+
     def readConnectionLost(self) -> None:
         """A client that ends its input before it has a server wants none."""
-        self.transport.loseConnection()  # type: ignore[union-attr]
+        self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """Nothing was to be written any more."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.setTimeout(None)
         if self._session is not None:
             self._session.client_gone()
-        self.frontend.closed(self.transport)  # type: ignore[arg-type]
+        self.frontend.closed(self.transport)
 
 
 class ProxyFactory(Factory):
@@ -77,11 +100,11 @@ class ProxyFactory(Factory):
     def __init__(
         self, protocol: type[ProxyProtocol], frontend: IFrontend, options: Any = None
     ) -> None:
-        self.protocol = protocol
+        self.protocol = protocol  # type: ignore[assignment]
         self.frontend = frontend
         self.options = options
 
-    def buildProtocol(self, addr: Any) -> ProxyProtocol:
+    def buildProtocol(self, addr: Any) -> ProxyProtocol:  # type: ignore[override]
         protocol: ProxyProtocol = self.protocol(self.frontend)  # type: ignore[misc,assignment]
         protocol.factory = self
         return protocol

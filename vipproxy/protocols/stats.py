@@ -72,7 +72,7 @@ class StatsOptions:
 
 @implementer(IProtocolPlugin)
 class StatsProtocol:
-    """The plugin."""
+    """The statistics page, its data, and the monitor URI."""
 
     options = StatsOptions
     mode = "http"
