@@ -14,13 +14,15 @@ from twisted.trial.unittest import TestCase
 
 from vipproxy.checks import CheckFailed
 from vipproxy.checks.http import HttpCheck, HttpCheckOptions, StatusSet
-from vipproxy.checks.mysql import MysqlCheck
+from vipproxy.checks.mysql import MysqlCheck, MysqlCheckOptions
 from vipproxy.checks.tcp import TcpCheck
 from vipproxy.framing.mysql import Greeting, build_error, build_greeting, encode
 from vipproxy.interfaces import CheckTarget
 from vipproxy.sockets import listening_socket, local_of, stream_socket
 from vipproxy.testing import FakeCluster
 from vipproxy.values import Address, CheckResult, CheckStatus
+
+NOBODY = MysqlCheckOptions()
 
 
 class Scripted(Protocol):
@@ -116,7 +118,7 @@ class CheckTestCase(TestCase):
 
 class CommonTests(CheckTestCase):
     timeout = 10
-    checks = ((TcpCheck(), None), (HttpCheck(), HttpCheckOptions()), (MysqlCheck(), None))
+    checks = ((TcpCheck(), None), (HttpCheck(), HttpCheckOptions()), (MysqlCheck(), NOBODY))
 
     async def test_refused(self) -> None:
         """A refused connection is L4CON, in HAProxy's words."""
@@ -239,7 +241,7 @@ class MysqlTests(CheckTestCase):
         cluster = FakeCluster(reactor, {"db": "mysql"}, nodes=1)
         cluster.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(cluster.stop()))
-        result = await self.probe(cluster.address("node1", "db"), MysqlCheck())
+        result = await self.probe(cluster.address("node1", "db"), MysqlCheck(), NOBODY)
         self.assertEqual(result, CheckResult(CheckStatus.L7_OK, "10.11.0-MariaDB-node1"))
         node = cluster.nodes["node1"]
         while node.sessions:
@@ -249,7 +251,7 @@ class MysqlTests(CheckTestCase):
     async def test_login_refused(self) -> None:
         """A server that greets and refuses the login passes."""
         address = self.serve(DENIED, greeting=self.greeting, end="close")
-        result = await self.probe(address, MysqlCheck())
+        result = await self.probe(address, MysqlCheck(), NOBODY)
         self.assertEqual(result, CheckResult(CheckStatus.L7_OK, "10.11.6-MariaDB"))
 
     async def test_another_method(self) -> None:
@@ -257,33 +259,35 @@ class MysqlTests(CheckTestCase):
         switch = encode(2, b"\xfecaching_sha2_password\0" + b"x" * 20 + b"\0")
         denied = build_error(1045, "28000", "Access denied", 4)
         address = self.serve(switch, denied, greeting=self.greeting, end="close")
-        result = await self.probe(address, MysqlCheck())
+        result = await self.probe(address, MysqlCheck(), NOBODY)
         self.assertEqual(result.status, CheckStatus.L7_OK)
         self.assertTrue(self.server.received.endswith(b"\0\0\0\x03"))
 
     async def test_error_in_place_of_greeting(self) -> None:
         """An error packet is L7STS, with its number and the server's own words."""
         error = build_error(1040, "", "Too many connections")
-        result = await self.fails(self.serve(greeting=error, end="close"), MysqlCheck())
+        result = await self.fails(self.serve(greeting=error, end="close"), MysqlCheck(), NOBODY)
         self.assertEqual(result, (CheckStatus.L7_STATUS, "Too many connections", 1040))
 
     async def test_error_after_login(self) -> None:
         """So is an error packet in answer to the login, unless it refuses the user."""
         error = build_error(1047, "08S01", "WSREP has not yet prepared node", 2)
         address = self.serve(error, greeting=self.greeting, end="close")
-        result = await self.fails(address, MysqlCheck())
+        result = await self.fails(address, MysqlCheck(), NOBODY)
         words = "WSREP has not yet prepared node"
         self.assertEqual(result, (CheckStatus.L7_STATUS, words, 1047))
 
     async def test_garbage(self) -> None:
         """What is not MySQL is L7RSP."""
         for greeting in (b"SSH-2.0-OpenSSH_9.2\r\n", encode(0, b""), encode(0, b"\x09old")):
-            status, _, code = await self.fails(self.serve(greeting=greeting), MysqlCheck())
+            status, _, code = await self.fails(self.serve(greeting=greeting), MysqlCheck(), NOBODY)
             self.assertEqual((status, code), (CheckStatus.L7_RESPONSE, None))
 
     async def test_closed(self) -> None:
         """A server that closes before its greeting is complete is L7RSP."""
         for greeting in (b"", self.greeting[:30]):
-            result = await self.fails(self.serve(greeting=greeting, end="close"), MysqlCheck())
+            result = await self.fails(
+                self.serve(greeting=greeting, end="close"), MysqlCheck(), NOBODY
+            )
             words = "the server closed the connection"
             self.assertEqual(result, (CheckStatus.L7_RESPONSE, words, None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,15 +13,26 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pymysql  # type: ignore[import-untyped]
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.mysql_server import (
+    CACHING_SHA2,
+    MysqlServer,
+    make_certificate,
+    make_key,
+    require_tls,
+)
 from tests.support import require
 from vipproxy.checks import CheckFailed
-from vipproxy.checks.mysql import MysqlCheck
+from vipproxy.checks.galera import GaleraCheck, GaleraCheckOptions
+from vipproxy.checks.mysql import MysqlCheck, MysqlCheckOptions
+from vipproxy.checks.mysql_account import PasswordFile
+from vipproxy.config.declare import options_of
 from vipproxy.framing.mysql import build_error
 from vipproxy.interfaces import CheckTarget
 from vipproxy.values import Address, CheckResult, CheckStatus
@@ -28,6 +40,10 @@ from vipproxy.values import Address, CheckResult, CheckStatus
 # MariaDB keeps no account of errors from 127.0.0.1 itself.
 ELSEWHERE = "127.0.0.2"
 MAX_CONNECT_ERRORS = 3
+
+
+CHECK, NOBODY = MysqlCheck(), MysqlCheckOptions()
+TLS_CA = options_of(MysqlCheckOptions)["tls-ca"][1].kind
 
 
 class FromElsewhere:
@@ -51,6 +67,9 @@ class Server:
         if os.getuid() == 0:
             shutil.chown(self.directory, user)
         self.socket = self.directory / "socket"
+        self.certificate, key = make_certificate(self.directory, "db")
+        if os.getuid() == 0:
+            shutil.chown(key, user)
         self.port = free_port()
         common = ["--no-defaults", f"--user={user}", f"--datadir={self.directory}/data"]
         plain = ["--auth-root-authentication-method=normal", "--skip-test-db"]
@@ -61,6 +80,8 @@ class Server:
             "--bind-address=127.0.0.1",
             f"--max-connect-errors={MAX_CONNECT_ERRORS}",
             "--performance-schema=ON",
+            f"--ssl-cert={self.certificate}",
+            f"--ssl-key={key}",
         ]
         log = (self.directory / "log").open("wb")
         self.process = subprocess.Popen([server, *common, *options], stdout=log, stderr=log)
@@ -100,12 +121,38 @@ class MysqlCheckTests(TestCase):
         # A host that no user may log in from is refused before anything is counted.
         self.server.sql("CREATE USER app@'%' IDENTIFIED BY 'secret'")
 
-    async def probe(self, times: int) -> CheckResult:
+    def app(self, password: str = "secret") -> MysqlCheckOptions:
+        """To log in as app."""
+        return MysqlCheckOptions(user="app", password_file=self.password(password))
+
+    def password(self, text: str) -> PasswordFile:
+        path = self.server.directory / "password"
+        path.write_text(text)
+        return PasswordFile(path)
+
+    async def probe(
+        self, times: int, options: Any = NOBODY, timeout: float = 5.0, check: Any = CHECK
+    ) -> CheckResult:
         address = Address("127.0.0.1", self.server.port)
-        target = CheckTarget("db", "node", address, 5.0, FromElsewhere())
+        target = CheckTarget("db", "node", address, timeout, FromElsewhere())
         for _ in range(times):
-            result = await MysqlCheck().probe(target, None)
+            probe = Deferred.fromCoroutine(check.probe(target, options))
+            result: CheckResult = await probe.addTimeout(timeout, reactor)
         return result
+
+    async def failing(self, options: MysqlCheckOptions, timeout: float = 5.0) -> CheckFailed:
+        probe: Any = Deferred.fromCoroutine(self.probe(1, options, timeout))
+        return await self.assertFailure(probe, CheckFailed)
+
+    def enter(self) -> None:
+        """A client logs in from the proxy's address."""
+        pymysql.connect(
+            host="127.0.0.1",
+            port=self.server.port,
+            user="app",
+            password="secret",
+            bind_address=ELSEWHERE,
+        ).close()
 
     def connect_and_close(self) -> None:
         server = ("127.0.0.1", self.server.port)
@@ -134,6 +181,73 @@ class MysqlCheckTests(TestCase):
         self.assertEqual(self.counted(), ["0", "0"])
         self.assertEqual(self.server.sql("SHOW STATUS LIKE 'Aborted_connects'")[1], "0")
 
+    async def test_user(self) -> None:
+        """500 logins with max_connect_errors=3 leave no trace; clients still get in."""
+        result = await self.probe(500, self.app())
+        self.assertRegex(result.info, r"^\d+\.\d+\.\d+-MariaDB")
+        await self.no_trace()
+
+    async def test_galera(self) -> None:
+        """So do 500 checks by galera, which this server without Galera cannot pass."""
+        options = GaleraCheckOptions(user="app", password_file=self.password("secret"))
+        result = await self.probe(500, options, check=GaleraCheck())
+        self.assertEqual((result.passed, result.conclusive), (False, True))
+        self.assertIn("Disconnected", result.info)
+        await self.no_trace()
+
+    async def no_trace(self) -> None:
+        """Nothing was counted, no client is missing, and clients get in."""
+        self.assertEqual(self.counted(), ["0", "0"])
+        self.assertEqual(self.server.sql("SHOW STATUS LIKE 'Aborted_c%'")[1::2], ["0"] * 3)
+        await deferToThread(self.enter)
+
+    async def test_refused_user(self) -> None:
+        """500 refused logins fail with the server's words, and clients still get in."""
+        options = self.app("wrong")
+        for _ in range(500):
+            error = await self.failing(options)
+            self.assertEqual((error.status, error.code), (CheckStatus.L7_STATUS, 1045))
+        self.assertIn("Access denied for user 'app'@'127.0.0.2'", error.info)
+        self.assertEqual(self.counted(), ["0", "500"])
+        await deferToThread(self.enter)
+
+    async def test_frozen(self) -> None:
+        """A server that froze while it was checked does not hold that against the proxy."""
+        self.server.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.server.process.pid, os.WUNTRACED)  # until all its threads have stopped
+        try:
+            for _ in range(2 * MAX_CONNECT_ERRORS):
+                error = await self.failing(self.app(), timeout=0.05)
+                self.assertEqual(error.status, CheckStatus.L7_TIMEOUT)
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+        result = await self.probe(1, self.app())
+        self.assertTrue(result.passed)
+        self.assertEqual(self.counted(), ["0", "0"])
+
+    async def test_another_method(self) -> None:
+        """A user with a method that is not supported fails with a clear word, uncounted."""
+        self.server.sql("INSTALL SONAME 'auth_ed25519'")
+        self.server.sql("CREATE USER ed@'%' IDENTIFIED VIA ed25519 USING PASSWORD('secret')")
+        options = MysqlCheckOptions(user="ed", password_file=self.password("secret"))
+        for _ in range(2 * MAX_CONNECT_ERRORS):
+            error = await self.failing(options)
+        words = "the user's authentication method 'client_ed25519' is not supported"
+        self.assertEqual(error.info, words)
+        self.assertEqual(self.counted()[0], "0")
+
+    async def test_tls(self) -> None:
+        """Over TLS a user gets in that may not without, where the server is the right one."""
+        require_tls()
+        self.server.sql("CREATE USER tls@'%' IDENTIFIED BY 'secret' REQUIRE SSL")
+        login: dict[str, Any] = {"user": "tls", "password_file": self.password("secret")}
+        ca = TLS_CA.parse(str(self.server.certificate))
+        result = await self.probe(20, MysqlCheckOptions(**login, tls=True, tls_ca=ca))
+        self.assertTrue(result.passed)
+        self.assertEqual(self.counted(), ["0", "0"])
+        error = await self.failing(MysqlCheckOptions(**login))
+        self.assertEqual(error.code, 1045)
+
     async def test_plain_connections_count(self) -> None:
         """The reason for all that: connecting and closing gets the proxy's address blocked."""
         for _ in range(MAX_CONNECT_ERRORS + 1):
@@ -154,13 +268,48 @@ class Refusing(Protocol):
         self.transport.loseConnection()
 
 
+class ScriptedServerTests(TestCase):
+    """No server of Debian has caching_sha2_password; the client of MariaDB has."""
+
+    timeout = 30
+
+    async def test_real_client(self) -> None:
+        """The server of our tests takes the mariadb client's answers, by every way."""
+        directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, directory)
+        key = make_key(directory)
+        ways: tuple[dict[str, Any], ...] = (
+            {"method": "mysql_native_password"},
+            {"method": CACHING_SHA2},
+            {"method": CACHING_SHA2, "default_method": CACHING_SHA2},
+            {"method": CACHING_SHA2, "remembers": False, "key": key},
+        )
+        for options in ways:
+            server = MysqlServer(answers={"SELECT 'it": [("it works",)]}, **options)
+            self.assertEqual(await self.ask(server), "it works\n")
+            self.assertEqual(server.logins, ["welcome"])
+
+    async def ask(self, server: Any) -> str:
+        """What the client prints that logs in and asks."""
+        client = require("mariadb")
+        port: Any = reactor.listenTCP(0, server, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        login = ["-h127.0.0.1", f"-P{port.getHost().port}", "-uchecker", "-psecret"]
+        query = ["--skip-ssl", "-BN", "-e", "SELECT 'it works'"]
+        command = [client, "--no-defaults", *login, *query]
+        done = await deferToThread(subprocess.run, command, capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
+        return str(done.stdout)
+
+
 class ErrorPacketTests(TestCase):
     timeout = 30
 
     async def run_client(self, *options: str) -> str:
         """What the client prints when it connects to a server that refuses it."""
         client = require("mariadb")
-        port: Any = reactor.listenTCP(0, Factory.forProtocol(Refusing), interface="127.0.0.1")
+        refusing: Any = Factory.forProtocol(Refusing)
+        port: Any = reactor.listenTCP(0, refusing, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         command = [client, "--no-defaults", "-h127.0.0.1", f"-P{port.getHost().port}", *options]
         done = await deferToThread(subprocess.run, command, capture_output=True, text=True)

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from vipproxy.framing.mysql import (
+    CLIENT_SSL,
     MAX_PAYLOAD,
+    AuthSwitch,
     Greeting,
     Packet,
     PacketError,
@@ -17,10 +19,12 @@ from vipproxy.framing.mysql import (
     build_greeting,
     build_login,
     build_ok,
+    build_tls_request,
     encode,
     is_auth_switch,
     is_error,
     is_ok,
+    parse_auth_switch,
     parse_error,
     parse_greeting,
 )
@@ -68,7 +72,8 @@ class FramingTests(SynchronousTestCase):
     def test_any_pieces(self, payloads: list[bytes], size: int) -> None:
         """However the stream is cut, the same packets come out."""
         stream = b"".join(encode(i, payload) for i, payload in enumerate(payloads))
-        reader, found = PacketReader(MAX_PAYLOAD), []
+        reader = PacketReader(MAX_PAYLOAD)
+        found: list[Packet] = []
         for start in range(0, len(stream), size):
             reader.receive_data(stream[start : start + size])
             found += iter(reader.next_packet, None)
@@ -148,3 +153,29 @@ class ReplyTests(SynchronousTestCase):
         """A login without a password has an empty answer to the scramble."""
         login = payload_of(build_login("vipproxy"))
         self.assertEqual(login[32:], b"vipproxy\0\0mysql_native_password\0")
+
+    def test_login_with_password(self) -> None:
+        """The answer to the scramble goes with its length, and the method by its name."""
+        login = payload_of(build_login("a", 2, answer=b"12345", plugin="some_plugin", tls=True))
+        self.assertEqual(login[32:], b"a\0\x0512345some_plugin\0")
+        self.assertTrue(int.from_bytes(login[:4], "little") & CLIENT_SSL)
+
+    def test_tls_request(self) -> None:
+        """A request for TLS is the head of the login that follows it."""
+        request = payload_of(build_tls_request())
+        self.assertEqual(request, payload_of(build_login("a", tls=True))[:32])
+
+    def test_auth_switch(self) -> None:
+        """A request for another method names it, and brings a new scramble."""
+        switch = parse_auth_switch(b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0")
+        self.assertEqual(switch, AuthSwitch("caching_sha2_password", b"abcdefghijklmnopqrst"))
+
+    @given(st.binary(max_size=60))
+    def test_any_auth_switch(self, data: bytes) -> None:
+        """Any bytes are such a request, or raise PacketError; so does MySQL 4.0's."""
+        self.assertRaises(PacketError, parse_auth_switch, b"\xfe")
+        try:
+            switch = parse_auth_switch(b"\xfe" + data)
+        except PacketError:
+            return
+        self.assertTrue(switch.plugin)

@@ -18,6 +18,7 @@ stats_protocol = Plugin("protocol", "stats", "vipproxy.protocols.stats:StatsProt
 tcp_check = Plugin("check", "tcp", "vipproxy.checks.tcp:TcpCheck")
 http_check = Plugin("check", "http", "vipproxy.checks.http:HttpCheck")
 mysql_check = Plugin("check", "mysql", "vipproxy.checks.mysql:MysqlCheck")
+galera_check = Plugin("check", "galera", "vipproxy.checks.galera:GaleraCheck")
 
 roundrobin = Plugin("balancer", "roundrobin", "vipproxy.backends.balance:RoundRobinBalancing")
 leastconn = Plugin("balancer", "leastconn", "vipproxy.backends.balance:LeastConnBalancing")

@@ -33,7 +33,8 @@ def pause_before_next(options: CheckOptions, server: Server) -> float:
     """Seconds from the end of a check to the start of the next (HAProxy manual, `inter`).
 
     HAProxy's `fastinter` is for every verdict in the making. Unset, it is short here where the
-    server refused a connection, which is plain evidence, and the interval where it was slow or
+    server refused a check or, without having passed one since, a client, which is plain evidence
+    (the check may go to a sidecar that answers still); and the interval where it was slow or
     answered badly, which may pass.
     """
     ledger, last = server.ledger, server.last_check
@@ -41,7 +42,8 @@ def pause_before_next(options: CheckOptions, server: Server) -> float:
     if not ledger.settled:
         if options.fastinter is not None:
             return options.fastinter
-        refused = last is not None and last.status is CheckStatus.L4_CONNECTION
+        refused_check = last is not None and last.status is CheckStatus.L4_CONNECTION
+        refused = refused_check or server.suspect
         return min(HURRY, options.interval) if refused else options.interval
     if not ledger.up and options.downinter is not None:
         return options.downinter

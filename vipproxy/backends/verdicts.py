@@ -121,8 +121,14 @@ class Verdicts:
         if self._pool.options.on_marked_up == "shutdown-backup-sessions" and not server.backup:
             for backup in self._pool.servers:
                 if backup.backup:
-                    self._end_sessions(backup, Ending.BACKUP_RELIEVED)
+                    self._relieve(backup, server)
             self._pool.serve_all()
+
+    def _relieve(self, backup: Server, server: Server) -> None:
+        closed = self._end_sessions(backup, Ending.BACKUP_RELIEVED)
+        if closed:
+            text = f"is relieved by {server.name}. {closed} sessions shut down"
+            self._announce(backup, text, "notice")
 
     def fail_back(self) -> None:
         """Where the operator wants it (`after=`), a better server gets an exclusive pin back."""

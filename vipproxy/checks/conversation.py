@@ -37,6 +37,19 @@ class Conversation(Protocol):
         self._received = bytearray()
         self._ended = False
         self._reader: Deferred[None] | None = None
+        self._tls = False
+        self._tls_error = ""
+
+    def start_tls(self, context: object) -> None:
+        """Go on in TLS, as a client; `context` is Twisted's CertificateOptions.
+
+        Raises CheckFailed (L6_RESPONSE) where something was said in the clear that is not read
+        yet: it would pass for protected.
+        """
+        if self._received:
+            raise CheckFailed(CheckStatus.L6_RESPONSE, "the server spoke before the TLS handshake")
+        self._tls = True
+        self.transport.startTLS(context)
 
     def write(self, data: bytes) -> None:
         """Send bytes; harmless where the server has gone."""
@@ -45,7 +58,8 @@ class Conversation(Protocol):
     async def read(self) -> bytes:
         """The bytes that have come, at least one; empty once the server has closed or reset.
 
-        Raises CheckFailed (L7_TIMEOUT) when the probe is cancelled meanwhile.
+        Raises CheckFailed: L7_TIMEOUT when the probe is cancelled meanwhile, L6_RESPONSE with
+        OpenSSL's words where TLS has failed.
         """
         if not self._received and not self._ended:
             self._reader = Deferred()
@@ -55,6 +69,8 @@ class Conversation(Protocol):
                 raise CheckFailed(CheckStatus.L7_TIMEOUT) from None
             finally:
                 self._reader = None
+        if self._tls_error and not self._received:
+            raise CheckFailed(CheckStatus.L6_RESPONSE, self._tls_error)
         data = bytes(self._received)
         self._received.clear()
         self.transport.resumeProducing()
@@ -68,6 +84,8 @@ class Conversation(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = True
+        if self._tls:
+            self._tls_error = _tls_words(reason)
         self._wake()
 
     def _wake(self) -> None:
@@ -115,6 +133,16 @@ def _endpoint(target: CheckTarget) -> IStreamClientEndpoint:
     kind = TCP6ClientEndpoint if ":" in target.address.host else TCP4ClientEndpoint
     address = target.address
     return kind(target.reactor, address.host, address.port, timeout=target.timeout)
+
+
+def _tls_words(reason: Failure) -> str:
+    """What OpenSSL complains of, such as "certificate verify failed"; empty for other ends."""
+    from OpenSSL.SSL import Error  # type: ignore[import-not-found,unused-ignore]  # an extra
+
+    if not isinstance(reason.value, Error):
+        return ""
+    complaints = reason.value.args[0] if reason.value.args else ()
+    return "; ".join(str(each[-1]) for each in complaints) or "TLS failed"
 
 
 def _words(error: ConnectError) -> str:

@@ -1,98 +1,92 @@
-"""``check = mysql``: the server greets, and answers a login."""
+"""``check = mysql user=NAME password-file=PATH``: the server greets, and lets the user in."""
 
 from __future__ import annotations
 
+from attrs import frozen
 from zope.interface import implementer
 
 from vipproxy.checks import CheckFailed, words_of_peer
-from vipproxy.checks.conversation import RECEIVE_LIMIT, Conversation, conversation
+from vipproxy.checks.conversation import conversation
+from vipproxy.checks.mysql_account import LoginOptions
+from vipproxy.checks.mysql_login import Packets as Packets
+from vipproxy.checks.mysql_login import decline, refuse_error, session
+from vipproxy.config.declare import option
+from vipproxy.config.kinds import TEXT, BadValue
 from vipproxy.framing.mysql import (
     COM_QUIT,
     ER_ACCESS_DENIED,
     ER_ACCESS_DENIED_NO_PASSWORD,
-    Packet,
+    Greeting,
     PacketError,
-    PacketReader,
     build_login,
     encode,
-    is_auth_switch,
-    is_error,
     is_ok,
-    parse_error,
-    parse_greeting,
 )
 from vipproxy.interfaces import CheckTarget, ICheckPlugin
 from vipproxy.values import CheckResult, CheckStatus
 
-USER = "vipproxy"
+NOBODY = "vipproxy"
+"""The user of checks that name none."""
+
+
+@frozen
+class MysqlCheckOptions(LoginOptions):
+    """``check = mysql ...``"""
+
+    user: str | None = option(
+        TEXT,
+        default=None,
+        help="must be let in; without it, a login that is refused passes",
+        haproxy="option mysql-check user",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.user is None and (self.password_file or self.tls or self.server_public_key):
+            raise BadValue("the check has no 'user' to log in", hint="add user=NAME")
 
 
 @implementer(ICheckPlugin)
 class MysqlCheck:
-    """Reads the server's greeting, then takes leave in an orderly way.
+    """Logs in, pings, and takes leave in an orderly way.
 
     A client that goes away before it has tried to log in counts towards the server's
     `max_connect_errors`, whichever way it closes; after that many checks the server would block
     the proxy's address. A refused login does not count (the `sum_connect_errors` of MariaDB's
-    host_cache are errors of the handshake alone). So the probe logs in as `vipproxy` without a
-    password: a refusal is as good an answer as a welcome. Create that user, without any
-    privilege, to keep the refusals out of the server's log.
+    host_cache are errors of the handshake alone). So the probe without a user logs in as
+    `vipproxy` without a password: a refusal is as good an answer as a welcome. Create that user,
+    without any privilege, to keep the refusals out of the server's log.
     """
 
-    options = None
+    options = MysqlCheckOptions
 
-    async def probe(self, target: CheckTarget, options: None) -> CheckResult:
+    async def probe(self, target: CheckTarget, options: MysqlCheckOptions) -> CheckResult:
         """L7_OK with the server's version, or CheckFailed.
 
         L7_STATUS: an error packet, with its number and words; L7_RESPONSE: anything else that
-        is not MySQL.
+        is not MySQL; more in `session`.
         """
-        async with conversation(target) as peer:
-            packets = _Packets(peer)
-            try:
-                first = await packets.read()
-                _refuse_error(first)
-                greeting = parse_greeting(first.payload)
-                await _leave(packets)
-            except PacketError as error:
-                raise CheckFailed(CheckStatus.L7_RESPONSE, str(error)) from None
+        if options.user is None:
+            greeting = await _greet(target)
+        else:
+            async with session(target, options.user, options) as server:
+                await server.ping()
+            greeting = server.greeting
         # MariaDB puts 5.5.5- before its version, for old replicas; its clients do not show it.
         version = greeting.version.removeprefix("5.5.5-")
         return CheckResult(CheckStatus.L7_OK, words_of_peer(version))
 
 
-class _Packets:
-    """The server's packets in one conversation."""
-
-    def __init__(self, peer: Conversation) -> None:
-        self.peer = peer
-        self._reader = PacketReader(RECEIVE_LIMIT)
-
-    async def read(self) -> Packet:
-        while (packet := self._reader.next_packet()) is None:
-            data = await self.peer.read()
-            if not data:
-                raise PacketError("the server closed the connection")
-            self._reader.receive_data(data)
-        return packet
-
-
-async def _leave(packets: _Packets) -> None:
-    """Try to log in, so that the server does not count an interrupted handshake."""
-    packets.peer.write(build_login(USER))
-    reply = await packets.read()
-    if is_auth_switch(reply.payload):
-        packets.peer.write(encode(reply.sequence + 1, b""))  # no password, in any method
-        reply = await packets.read()
-    if is_ok(reply.payload):
-        packets.peer.write(encode(0, COM_QUIT))
-    else:
-        _refuse_error(reply, but=(ER_ACCESS_DENIED, ER_ACCESS_DENIED_NO_PASSWORD))
-
-
-def _refuse_error(packet: Packet, but: tuple[int, ...] = ()) -> None:
-    """An error packet fails the check with its own words."""
-    if is_error(packet.payload):
-        error = parse_error(packet.payload)
-        if error.code not in but:
-            raise CheckFailed(CheckStatus.L7_STATUS, words_of_peer(error.message), error.code)
+async def _greet(target: CheckTarget) -> Greeting:
+    """The server's greeting; it must answer a login, in whichever way."""
+    async with conversation(target) as peer:
+        packets = Packets(peer)
+        try:
+            greeting = await packets.read_greeting()
+            reply = await decline(packets, build_login(NOBODY))
+            refuse_error(reply, but=(ER_ACCESS_DENIED, ER_ACCESS_DENIED_NO_PASSWORD))
+        except PacketError as error:
+            raise CheckFailed(CheckStatus.L7_RESPONSE, str(error)) from None
+        if is_ok(reply.payload):
+            peer.write(encode(0, COM_QUIT))
+    return greeting

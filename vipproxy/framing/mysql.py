@@ -1,7 +1,8 @@
-"""MySQL's packets without I/O: framing, greeting, error, and the little that logs in.
+"""MySQL's packets without I/O: framing, greeting, error, login.
 
-Sources: the MariaDB knowledge base ("Clients & Utilities > Client/Server Protocol") and MySQL's
-Protocol::HandshakeV10, HandshakeResponse41 and ERR_Packet. All numbers are little-endian.
+Passwords are for `mysql_auth`, answers to queries for `mysql_results`. Sources: the MariaDB
+knowledge base ("Clients & Utilities > Client/Server Protocol") and MySQL's Protocol::HandshakeV10,
+HandshakeResponse41, SSLRequest, AuthSwitchRequest and ERR_Packet. All numbers are little-endian.
 
 What is built is a whole packet; what is parsed is the payload of one.
 """
@@ -20,10 +21,13 @@ COM_QUERY = b"\x03"
 COM_PING = b"\x0e"
 
 ER_ACCESS_DENIED = 1045
+ER_UNKNOWN_COM = 1047
+"""Galera's number for "WSREP has not yet prepared node for application use"."""
 ER_ACCESS_DENIED_NO_PASSWORD = 1698
 
 CLIENT_LONG_PASSWORD = 1 << 0
 CLIENT_PROTOCOL_41 = 1 << 9
+CLIENT_SSL = 1 << 11
 CLIENT_TRANSACTIONS = 1 << 13
 CLIENT_SECURE_CONNECTION = 1 << 15
 CLIENT_PLUGIN_AUTH = 1 << 19
@@ -35,7 +39,7 @@ _END_OF_FILE = struct.pack("<BHH", 0xFE, 0, _SERVER_STATUS_AUTOCOMMIT)
 _CAPABILITIES = (
     CLIENT_LONG_PASSWORD | CLIENT_PROTOCOL_41 | CLIENT_TRANSACTIONS | CLIENT_SECURE_CONNECTION
 )
-_NATIVE_PASSWORD = b"mysql_native_password"
+NATIVE_PASSWORD = "mysql_native_password"
 
 
 class PacketError(ValueError):
@@ -60,7 +64,15 @@ class Greeting:
     capabilities: int = _CAPABILITIES | CLIENT_PLUGIN_AUTH
     scramble: bytes = bytes(range(1, 21))
     """Twenty bytes that a password is hashed with; a server takes random ones."""
-    auth_plugin: str = _NATIVE_PASSWORD.decode()
+    auth_plugin: str = NATIVE_PASSWORD
+
+
+@frozen
+class AuthSwitch:
+    """A server asks for another way to prove who the user is (AuthSwitchRequest)."""
+
+    plugin: str
+    scramble: bytes
 
 
 @frozen
@@ -85,6 +97,11 @@ class PacketReader:
     def receive_data(self, data: bytes) -> None:
         """Add what has come from the peer."""
         self._buffer += data
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is left that was received and not taken."""
+        return not self._buffer
 
     def next_packet(self) -> Packet | None:
         """The next packet, or None where more bytes are needed; PacketError beyond the limit."""
@@ -213,11 +230,50 @@ def is_auth_switch(payload: bytes) -> bool:
     return payload[:1] == b"\xfe"
 
 
+def parse_auth_switch(payload: bytes) -> AuthSwitch:
+    """Read a request for another method; PacketError where it is none, or an ancient one.
+
+    The bare byte 0xfe asks for the hashes of MySQL 4.0, which nobody should answer.
+    """
+    if not is_auth_switch(payload):
+        raise PacketError("not a request for another authentication method")
+    plugin, nul, scramble = payload[1:].partition(b"\0")
+    if not plugin or not nul:
+        raise PacketError("the server asks for the password hashes of MySQL 4.0")
+    return AuthSwitch(plugin.decode("utf-8", "replace"), scramble.removesuffix(b"\0"))
+
+
+def is_more_auth_data(payload: bytes) -> bool:
+    """Whether a reply to a login carries something for the authentication method."""
+    return payload[:1] == b"\1"
+
+
 # -- the client's login ---------------------------------------------------------------------------
 
 
-def build_login(user: str, sequence: int = 1) -> bytes:
-    """A login without a password (HandshakeResponse41), in answer to a greeting."""
-    capabilities = _CAPABILITIES | CLIENT_PLUGIN_AUTH
-    head = struct.pack("<IIB23x", capabilities, MAX_PAYLOAD, _UTF8_GENERAL_CI)
-    return encode(sequence, head + user.encode() + b"\0\0" + _NATIVE_PASSWORD + b"\0")
+def build_tls_request(sequence: int = 1) -> bytes:
+    """What asks for TLS, in answer to a greeting that offers it; the handshake follows."""
+    return encode(sequence, _login_head(tls=True))
+
+
+def build_login(
+    user: str,
+    sequence: int = 1,
+    *,
+    answer: bytes = b"",
+    plugin: str = NATIVE_PASSWORD,
+    tls: bool = False,
+) -> bytes:
+    """A login (HandshakeResponse41), in answer to a greeting; by default without a password.
+
+    `answer` is what `plugin`, the authentication method, makes of the password, in up to 255
+    bytes; `tls` says that a request for TLS went ahead.
+    """
+    name = user.encode() + b"\0"
+    parts = _login_head(tls), name, bytes([len(answer)]) + answer, plugin.encode() + b"\0"
+    return encode(sequence, b"".join(parts))
+
+
+def _login_head(tls: bool) -> bytes:
+    capabilities = _CAPABILITIES | CLIENT_PLUGIN_AUTH | (CLIENT_SSL if tls else 0)
+    return struct.pack("<IIB23x", capabilities, MAX_PAYLOAD, _UTF8_GENERAL_CI)
