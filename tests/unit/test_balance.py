@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -44,6 +44,7 @@ class RoundRobinOrder(SynchronousTestCase):
         """Equal servers take turns in the order of the configuration."""
         self.assertEqual("".join(picks(RoundRobin(), make_servers(1, 1, 1), 7)), "1231231")
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(min_value=1, max_value=256), min_size=1, max_size=8))
     def test_shares(self, weights: list[int]) -> None:
         """Over 600 picks every server gets its share, give or take three."""

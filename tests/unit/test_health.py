@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -29,6 +29,7 @@ class Model:
 
 
 class AgainstTheModel(SynchronousTestCase):
+    @settings(deadline=None)
     @given(THRESHOLD, THRESHOLD, st.booleans(), st.lists(st.booleans(), max_size=60))
     def test_states_and_flips(self, rise: int, fall: int, up: bool, checks: list[bool]) -> None:
         """Any checks: up after `rise` passes in a row, down after `fall` failures in a row."""

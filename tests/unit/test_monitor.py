@@ -189,6 +189,17 @@ class Transitions(MonitorCase):
         self.assertFalse(pool.servers[0].up)
         self.assertEqual(self.checks_within(0.9), 0)
 
+    def test_refused_though_the_sidecar_answers(self) -> None:
+        """Checks hurry also where a sidecar answers, with bad news, for the server that refused."""
+        pool = self.up()
+        client = ask(pool, connect=False)
+        assert client.lease is not None
+        client.lease.refused(ConnectFailed("Connection refused"))
+        for _ in range(2):
+            self.assertEqual(self.checks_within(HURRY + TICK), 1)
+            self.answer(FAIL)
+        self.assertFalse(pool.servers[0].up)
+
     def test_hurry_keeps_an_earlier_check(self) -> None:
         """Hurrying does not put off a check that comes sooner anyway."""
         pool = self.up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -33,6 +33,7 @@ STEPS = st.lists(
 
 
 class Ledgers(SynchronousTestCase):
+    @settings(deadline=None)
     @given(STEPS, st.integers(min_value=1, max_value=4))
     def test_pins_in_use(self, steps: list[tuple[str, Any, Any]], size: int) -> None:
         """Whatever happens: a pin in use stays, the size is kept, no use is counted twice."""

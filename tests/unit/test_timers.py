@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import define, field
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -37,6 +37,7 @@ class IdleTimers(SynchronousTestCase):
         self.timer.watch(idler)
         return idler
 
+    @settings(deadline=None)
     @given(
         st.lists(st.floats(min_value=0, max_value=5), min_size=1, max_size=20),
         st.floats(min_value=0.001, max_value=10),
