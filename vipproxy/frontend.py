@@ -21,6 +21,7 @@ from vipproxy.interfaces import (
     IListener,
     IRelay,
 )
+from vipproxy.limits import SessionLimit
 from vipproxy.values import FrontendSnapshot
 
 
@@ -33,6 +34,8 @@ class Frontend:
     relay: IRelay
     cluster: ICluster
     backends: Mapping[str, IBackend]
+    limit: SessionLimit = field(factory=SessionLimit)
+    """Of the whole process."""
     counters: Counters = field(factory=Counters)
     stopping: bool = False
     listeners: Sequence[IListener] = ()
@@ -58,12 +61,13 @@ class Frontend:
 
     @property
     def full(self) -> bool:
-        return len(self._clients) >= self.options.maxconn
+        return len(self._clients) >= self.options.maxconn or self.limit.full
 
     def opened(self, client: IClosable) -> Traffic:
         traffic = self._clients.get(client)
         if traffic is None:
             traffic = self._clients[client] = Traffic()
+            self.limit.open += 1
             self.counters.session_opened(self.clock.seconds())
         return traffic
 
@@ -72,6 +76,7 @@ class Frontend:
         if traffic is None:
             return
         self.counters.session_closed(traffic)
+        self.limit.closed()
         for listener in self.listeners:
             listener.resume()
         if not self._clients:

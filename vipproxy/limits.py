@@ -1,12 +1,45 @@
-"""The process's limit on file descriptors."""
+"""What the process can hold: file descriptors, and so sessions."""
 
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 
+from attrs import define
 from twisted.logger import Logger
 
 log = Logger()
+
+RESERVED = 100
+"""Descriptors for listeners, checks, logs and the statistics."""
+
+
+@define
+class SessionLimit:
+    """Sessions of all frontends together: beyond it clients wait in the kernel's queues.
+
+    Without it the last descriptors would be accepted clients that no server can be found for
+    (HAProxy derives its global `maxconn` in the same way).
+    """
+
+    tell_room: Callable[[], None] = lambda: None
+    """Called when there was no room, and now is."""
+    limit: int = 1_000_000
+    open: int = 0
+
+    def set_descriptors(self, descriptors: int) -> None:
+        """A session has two."""
+        self.limit = max(1, (descriptors - RESERVED) // 2)
+
+    @property
+    def full(self) -> bool:
+        return self.open >= self.limit
+
+    def closed(self) -> None:
+        was_full = self.full
+        self.open -= 1
+        if was_full:
+            self.tell_room()
 
 
 def raise_descriptor_limit() -> int:

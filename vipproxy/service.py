@@ -22,7 +22,7 @@ from vipproxy.connector import Connector
 from vipproxy.errors import ListenFailed, VipproxyError
 from vipproxy.frontend import Frontend
 from vipproxy.interfaces import ICluster, IControl, IObserver, IStore
-from vipproxy.limits import raise_descriptor_limit
+from vipproxy.limits import SessionLimit, raise_descriptor_limit
 from vipproxy.listener import Listener
 from vipproxy.relay.twisted import TwistedRelay
 from vipproxy.state import FileStore, NoStore, StateKeeper
@@ -60,6 +60,7 @@ class ProxyService(Service):
         self._started_at = reactor.seconds()
         self._stopping = False
         self._descriptors = 0
+        self._limit = SessionLimit(self._resume_all)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
         self._connector, self._relay = Connector(reactor), TwistedRelay(reactor)
@@ -72,7 +73,15 @@ class ProxyService(Service):
         self._stats_socket = self._admin()
 
     def _frontend(self, config: FrontendConfig) -> Frontend:
-        return Frontend(config, self._reactor, self._connector, self._relay, self, self.backends)
+        return Frontend(
+            config,
+            self._reactor,
+            self._connector,
+            self._relay,
+            self,
+            self.backends,
+            self._limit,
+        )
 
     def _admin(self) -> StatsSocket | None:
         options = self.config.options.stats_socket
@@ -86,6 +95,7 @@ class ProxyService(Service):
         Where one bind fails, what was opened is closed again.
         """
         self._descriptors = raise_descriptor_limit()
+        self._limit.set_descriptors(self._descriptors)
         try:
             for frontend in self.frontends.values():
                 self._listen(frontend)
@@ -179,6 +189,10 @@ class ProxyService(Service):
     def _all_listeners(self) -> list[Listener]:
         return [each for listeners in self._listeners.values() for each in listeners]
 
+    def _resume_all(self) -> None:
+        for listener in self._all_listeners():
+            listener.resume()
+
     def _close_listeners(self) -> None:
         for listener in self._all_listeners():
             listener.stop()
@@ -211,7 +225,7 @@ class ProxyService(Service):
             version=__version__,
             started_at=self._started_at,
             uptime=now - self._started_at,
-            session_limit=max(0, self._descriptors // 2),
+            session_limit=self._limit.limit,
             descriptor_limit=self._descriptors,
             stopping=self._stopping,
             config_path=self.config.path,

@@ -22,6 +22,7 @@ from tests.functional.harness import (
     configuration,
     eventually,
 )
+from vipproxy.limits import RESERVED
 
 SESSIONS = 5000
 GIB = 1 << 30
@@ -163,13 +164,27 @@ class Shortage(ProcessCase):
     def test_out_of_descriptors(self) -> None:
         """Out of descriptors the proxy waits, keeps its sessions, and goes on afterwards.
 
-        A session takes two: with one limit the last is missing for the client, with the next
-        for the server.
+        The limit falls while it runs, below what it has reckoned with. A session takes two: with
+        one limit the last is missing for the client, with the next for the server.
         """
         port = self.echo_server()
-        outputs = [self.starve(self.start(port, limit=limit)) for limit in (64, 65)]
+        outputs = []
+        for limit in (64, 65):
+            proxy = self.start(port, limit=400)
+            self.client(proxy).close()
+            resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+            outputs.append(self.starve(proxy))
         sentence = "cannot accept for now: Too many open files"
         self.assertTrue(any(sentence in output for output in outputs))
+
+    def test_sessions_fit_the_descriptors(self) -> None:
+        """More clients than the descriptors allow wait in the kernel's queue; none is refused."""
+        proxy = self.start(self.echo_server(), limit=RESERVED + 2 * 10)
+        crowd = [self.client(proxy) for _ in range(30)]
+        for client in crowd:
+            self.ask(client)
+            client.close()
+        self.assertNotIn("Too many open files", proxy.output())
 
     def starve(self, proxy: ProxyProcess) -> str:
         first = self.client(proxy)

@@ -13,6 +13,7 @@ from zope.interface.verify import verifyObject
 from vipproxy.config.options import FrontendOptions
 from vipproxy.config.records import Chosen
 from vipproxy.interfaces import IClosable, IFrontend, IListener
+from vipproxy.limits import RESERVED, SessionLimit
 from vipproxy.protocols.tcp import TcpProtocol
 from vipproxy.testing import FakeBackend, memory_frontend
 from vipproxy.testing.memory import VIP
@@ -119,3 +120,17 @@ class Clients(SynchronousTestCase):
     def test_interface(self) -> None:
         """It provides IFrontend."""
         verifyObject(IFrontend, self.frontend)
+
+
+class ProcessLimit(SynchronousTestCase):
+    def test_full(self) -> None:
+        """The process's limit makes every frontend full, and an end anywhere tells of the room."""
+        told: list[int] = []
+        limit = SessionLimit(lambda: told.append(limit.open))
+        limit.set_descriptors(2 * 3 + RESERVED)
+        self.assertEqual(limit.limit, 3)
+        limit.open = 3
+        self.assertTrue(limit.full)
+        limit.closed()
+        limit.closed()
+        self.assertEqual((told, limit.full), ([2], False))

@@ -18,10 +18,8 @@ from vipproxy.config.drafts import (
 from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
 from vipproxy.config.problems import Problem, Severity
+from vipproxy.limits import RESERVED
 from vipproxy.values import Address
-
-RESERVED_DESCRIPTORS = 100
-"""For listeners, checks, logs and the statistics."""
 
 Rule = Callable[[ClusterDraft], Iterable[Problem]]
 
@@ -254,7 +252,7 @@ def descriptors_suffice(cluster: ClusterDraft, limit: int | None) -> Iterator[Pr
     A session has two. `limit` is the hard limit (RLIMIT_NOFILE), None where there is none.
     """
     maxconns = [frontend.config.options.maxconn for frontend in cluster.frontends]
-    needed = 2 * sum(maxconns) + RESERVED_DESCRIPTORS
+    needed = 2 * sum(maxconns) + RESERVED
     if limit is None or needed <= limit:
         return
     message = (
