@@ -26,7 +26,9 @@ def keepalive_can_act(cluster: ClusterDraft) -> Iterator[Problem]:
 def _too_late(
     draft: Draft, keepalive: KeepaliveOptions | None, key: str, timeout: float
 ) -> Iterator[Problem]:
-    if keepalive is None or keepalive.idle is None or keepalive.idle < timeout:
+    if keepalive is None or not keepalive.enabled or keepalive.idle is None:
+        return
+    if keepalive.idle < timeout:
         return
     message = f"'keepalive' of {draft.section.label} begins after '{key}' has ended the session"
     hint = f"idle={keepalive.idle:g}s is not shorter than {key} = {timeout:g}s"
