@@ -35,6 +35,8 @@ demo-serve: $(INSTALLED)
 # Run elsewhere: neither Python nor twistd then finds the checkout's own vipproxy first.
 test: $(INSTALLED) $(VENV)/extra-test
 	rm -rf _test_temp && mkdir _test_temp
+	cd _test_temp && ../$(BIN)/pytest -c ../pyproject.toml -o addopts='-q --import-mode=append' \
+		../tests/fixtures
 	cd _test_temp && VIPPROXY_TEST_INSTALLED=1 ../$(BIN)/pytest -c ../pyproject.toml ../tests $(ARGS)
 
 trial: $(INSTALLED) $(VENV)/extra-test
