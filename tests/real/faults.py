@@ -11,7 +11,7 @@ from tests.real.clustercheck import ClusterCheck
 from tests.real.galera import EVICTION, GaleraCluster, Node, wait_until
 from tests.real.haproxy_peer import Peer, Target
 from tests.real.watch import Moments, Watch
-from tests.real.writers import Call, Journal, Writers, make_table, stored
+from tests.real.writers import Call, Journal, Writers, make_table, stored, stored_by_all
 
 WRITERS = 16
 BEFORE = 1.0
@@ -174,8 +174,8 @@ class Experiment:
             log=self._peer.log,
         )
 
-    def _commits_elsewhere(self) -> int:
-        return len(stored(self._others[-1])) - self._rows_of_pinned()
+    def _commits_elsewhere(self) -> bool:
+        return any(port != self._pinned.port for port in stored(self._others[-1]).values())
 
     def _wait_up(self) -> None:
         name = self._pinned.name
@@ -191,7 +191,7 @@ class Experiment:
         return sum(port == self._pinned.port for port in rows.values())
 
     def _lost(self, journal: Journal) -> int:
-        rows = stored(self._others[-1])
+        rows = stored_by_all(self._others[-1])
         return sum((each.writer, each.number) not in rows for each in journal.commits)
 
 

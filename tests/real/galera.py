@@ -112,6 +112,7 @@ class Node:
     port: int
     galera_port: int
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _leaving: bool = field(default=False, init=False)
 
     @property
     def socket(self) -> Path:
@@ -228,10 +229,13 @@ class Node:
     def shutdown(self) -> None:
         """SIGTERM: it takes leave of clients and cluster."""
         self._signal(signal.SIGTERM)
+        self._leaving = True
 
     def wait_down(self, limit: float = 60.0) -> None:
-        assert self._process is not None
-        self._process.wait(limit)
+        """Where it was told to shut down, wait until it has."""
+        if self._leaving and self._process is not None:
+            self._process.wait(limit)
+            self._leaving = False
 
     def stop(self) -> None:
         """End it, whatever state it is in; harmless when it has ended."""
@@ -317,6 +321,7 @@ class GaleraCluster:
 
     def heal(self, node: Node) -> None:
         """Undo whatever was done to a node; returns when it is synced."""
+        node.wait_down()
         if node.died:
             self.restart(node)
             self.wait_whole()

@@ -33,6 +33,7 @@ STAGGER = 0.02
 SLOW = 0.1
 """A call that takes longer (seconds) is written down."""
 TABLE = "journal"
+SELECT = f"SELECT writer, number, node FROM {DATABASE}.{TABLE}"
 
 
 @frozen
@@ -117,8 +118,16 @@ def make_table(node: Node) -> None:
 
 def stored(node: Node) -> dict[tuple[int, int], int]:
     """The rows of the table as a node has them: (writer, number) -> the port it was written on."""
-    rows = node.sql(f"SELECT writer, number, node FROM {DATABASE}.{TABLE}", patience=30.0)
-    return {(writer, number): port for writer, number, port in rows}
+    return _rows(node, SELECT)
+
+
+def stored_by_all(node: Node) -> dict[tuple[int, int], int]:
+    """The same, when the node has applied everything that any node had committed before."""
+    return _rows(node, f"SET STATEMENT wsrep_sync_wait=1 FOR {SELECT}")
+
+
+def _rows(node: Node, select: str) -> dict[tuple[int, int], int]:
+    return {(writer, number): port for writer, number, port in node.sql(select, patience=30.0)}
 
 
 class Writer:
