@@ -50,6 +50,28 @@ class Words:
         packet = await (await self.connect()).end()
         self.assertEqual(error_of(packet)[1:], (1047, "08S01", "vipproxy: Connection refused"))
 
+    async def test_full(self: Any) -> None:
+        """A client that no server has room for in time is told 1040, as by a server's own limit."""
+        origin = self.origin(greets("s1"))
+        await self.proxy("timeout-queue = 100ms", f"{origin.address} maxconn=1")
+        first = await self.connect()
+        await first.hear(b"mysql_native_password\0")
+        packet = await (await self.connect()).end()
+        text = "vipproxy: all servers of backend 'b' are full"
+        self.assertEqual(error_of(packet), (0, 1040, "08004", text))
+
+    async def test_marked_down_before_the_greeting(self: Any) -> None:
+        """A client whose server is marked down before it has greeted is told so."""
+        origin = self.origin(Peer.stall)
+        proxy = await self.proxy("stick = dst\ncheck = tcp", origin)
+        client = await self.connect()
+        client.send(b"impatient")
+        await self.until(lambda: self.server("s1").counters.bytes_in > 0)
+        proxy.service.set_admin_state("b", "s1", AdminState.MAINT)
+        packet = await client.end()
+        text = "vipproxy: the server was marked down"
+        self.assertEqual(error_of(packet), (0, 1047, "08S01", text))
+
     async def test_greeting(self: Any) -> None:
         """The server's own greeting reaches a client that has said nothing."""
         await self.proxy("", self.origin(greets("10.6-s1")))

@@ -6,6 +6,7 @@ import atexit
 import functools
 import subprocess
 
+import pymysql  # type: ignore[import-untyped]
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -54,6 +55,14 @@ def servers() -> list[Server]:
     return started
 
 
+def own_process(host: str, port: int, source: str) -> list[tuple[str, ...]]:
+    """What the server's process list says of a client that calls from `source`."""
+    login = {"user": "app", "password": "secret", "bind_address": source}
+    with pymysql.connect(host=host, port=int(port), **login) as session, session.cursor() as cursor:
+        cursor.execute("SHOW PROCESSLIST")
+        return list(cursor.fetchall())
+
+
 class WithServers(FrontendCase):
     def addresses(self) -> list[str]:
         return [f"{LOOPBACK}:{server.port}" for server in servers()]
@@ -85,6 +94,25 @@ class WithServers(FrontendCase):
         _, complaint = await running
         self.assertIn("Lost connection", complaint)
         self.assertEqual(await self.client(), (f"{servers()[1].port}\n", ""))
+
+    async def test_too_many(self) -> None:
+        """maxconn with a queue: who waits in vain prints 1040, and later ones are served."""
+        address = f"{self.addresses()[0]} maxconn=1"
+        await self.proxy("timeout-queue = 200ms", address)
+        running = Deferred.fromCoroutine(self.client(sql="SELECT SLEEP(1)"))
+        await self.until(lambda: self.server("s1").counters.bytes_in > 100)
+        text = "ERROR 1040 (08004): vipproxy: all servers of backend 'b' are full\n"
+        self.assertEqual(await self.client(), ("", text))
+        await running
+        self.assertEqual(await self.client(sql="SELECT 1"), ("1\n", ""))
+
+    async def test_client_address(self) -> None:
+        """send-proxy = v2: the process list shows the client, not the proxy."""
+        servers()[0].sql("SET GLOBAL proxy_protocol_networks = '127.0.0.1'")
+        await self.proxy("send-proxy = v2", self.addresses()[0])
+        host, port = self.way_in()
+        rows = await deferToThread(own_process, host, port, "127.0.0.77")
+        self.assertEqual({row[2].rpartition(":")[0] for row in rows}, {"127.0.0.77"})
 
     async def test_without_stick(self) -> None:
         """Without a stick clients take turns."""
