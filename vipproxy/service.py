@@ -59,6 +59,7 @@ class ProxyService(Service):
         self._reactor = reactor
         self._started_at = reactor.seconds()
         self._stopping = False
+        self._bound = False
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
@@ -104,10 +105,11 @@ class ProxyService(Service):
         except VipproxyError:
             self._close_listeners()
             raise
+        self._bound = True
 
     def startService(self) -> None:
         """State, pools, observers, clients: in this order."""
-        if not self._listeners:
+        if not self._bound:
             self.privilegedStartService()
         super().startService()
         self._set_stopping(False)
@@ -138,6 +140,7 @@ class ProxyService(Service):
         """No new clients, then the grace for those that are here, then everything behind them."""
         super().stopService()
         self._set_stopping(True)
+        self._bound = False
         self._close_listeners()
         yield self._drain()
         for pool in self.backends.values():

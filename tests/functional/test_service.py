@@ -56,6 +56,15 @@ class Starting(ProxyCase):
         with socket.socket() as client:
             return client.connect_ex((LOOPBACK, port)) == errno.ECONNREFUSED
 
+    async def test_bound_once(self) -> None:
+        """What twistd has bound as root is not bound again when it starts."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        proxy = service(f"[global]\nstats-socket = {folder.name}/stats\n")
+        proxy.privilegedStartService()
+        proxy.startService()
+        await maybeDeferred(proxy.stopService)
+
     def test_taken_bind(self) -> None:
         """A bind that is taken is ListenFailed with a sentence; what was opened is closed."""
         port, first = self.taken(), self.free()
