@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from attrs import Factory, define, fields
+from attrs import Factory, define
 
 
 @define
@@ -97,9 +97,3 @@ class Counters:
     def copy(self) -> Counters:
         """An independent copy, for a snapshot."""
         return copy.deepcopy(self)
-
-    def clear(self) -> None:
-        """Back to zero, but for the sessions that are open now."""
-        fresh = Counters(sessions=self.sessions, sessions_max=self.sessions)
-        for each in fields(Counters):
-            setattr(self, each.name, getattr(fresh, each.name))

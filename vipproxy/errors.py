@@ -103,10 +103,6 @@ class BadResponse(SessionError):
     ending = Ending.SERVER_ABORT
 
 
-class Stopping(SessionError):
-    """The proxy is stopping."""
-
-
 class InternalError(SessionError):
     """A plugin raised, or the proxy has a fault of its own."""
 

@@ -46,10 +46,10 @@ class Lease:
     def release(self, ending: Ending) -> None:
         if not self.closed:
             self._close()
-            self.pool.lease_released(self, ending)
+            self.pool.lease_released(self)
 
     def revoke(self, ending: Ending) -> None:
-        """The pool takes it back; a holder that fails must not save the next one's session."""
+        """The pool takes it back; a holder that raises does not keep the others' sessions open."""
         if self.closed:
             return
         self._close()

@@ -7,7 +7,6 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from vipproxy.backends.availability import Availability
@@ -32,9 +31,7 @@ from vipproxy.errors import (
 )
 from vipproxy.interfaces import IBackend, ILease, ILeaseTaker, IObserver, LeaseRequest
 from vipproxy.timers import IdleTimer
-from vipproxy.values import AdminState, BackendSnapshot, CheckResult, CheckStatus, Ending
-
-log = Logger()
+from vipproxy.values import AdminState, BackendSnapshot, CheckResult, CheckStatus
 
 
 @implementer(IObserver)
@@ -175,7 +172,7 @@ class Pool(MultiService):
 
     # -- the end of a lease (called by it) ----------------------------------------------
 
-    def lease_released(self, lease: Lease, ending: Ending) -> None:
+    def lease_released(self, lease: Lease) -> None:
         """What an ending counts as is the protocol's to say: it knows how far the session was."""
         self._lease_closed(lease)
         self._serve(lease.server.queue)

@@ -80,9 +80,6 @@ class StickTable:
             return None
         return next(reversed(self._pins.values())).server
 
-    def pinned(self, server: str) -> bool:
-        return any(pin.server == server for pin in self._pins.values())
-
     def as_mapping(self) -> dict[str, str]:
         return {key: pin.server for key, pin in self._pins.items() if not self._expired(pin)}
 

@@ -8,8 +8,7 @@ from zope.interface import implementer
 from vipproxy.checks import CheckFailed, words_of_peer
 from vipproxy.checks.conversation import conversation
 from vipproxy.checks.mysql_account import LoginOptions
-from vipproxy.checks.mysql_login import Packets as Packets
-from vipproxy.checks.mysql_login import decline, refuse_error, session
+from vipproxy.checks.mysql_login import Packets, decline, refuse_error, session
 from vipproxy.config.declare import option
 from vipproxy.config.kinds import TEXT, BadValue
 from vipproxy.framing.mysql import (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vipproxy.checks.conversation import Conversation
-from vipproxy.checks.mysql import Packets
+from vipproxy.checks.mysql_login import Packets
 from vipproxy.framing.mysql import COM_PING, build_login, encode, is_ok, parse_greeting
 
 
