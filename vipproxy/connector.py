@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from attrs import evolve
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
-from vipproxy.dial import Dial
-from vipproxy.errors import ConnectFailed, InternalError, ServerMarkedDown, SessionError
+from vipproxy.errors import InternalError, ServerMarkedDown, SessionError
 from vipproxy.framing import proxy
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
     IConnector,
     IConnectTaker,
+    IDial,
+    IDialler,
+    IDialTaker,
     ILease,
     ILeaseTaker,
+    IReuser,
     IRevocable,
     LeaseRequest,
 )
-from vipproxy.sockets import prepare
-from vipproxy.timers import IdleTimer
 from vipproxy.values import Ending
 
 TURN_AROUND = 1.0
@@ -32,104 +32,108 @@ TURN_AROUND = 1.0
 
 @implementer(IConnector)
 class Connector:
-    def __init__(self, reactor: Any) -> None:
-        self.reactor = reactor
-        self.timer = IdleTimer(reactor)
+    def __init__(self, reactor: Any, dialler: IDialler) -> None:
+        self.reactor, self.dialler = reactor, dialler
 
-    def connect(self, backend: IBackend, request: LeaseRequest, taker: IConnectTaker) -> IAttempt:
-        attempt = Attempt(self, backend, request, taker)
+    def connect(
+        self,
+        backend: IBackend,
+        request: LeaseRequest,
+        taker: IConnectTaker,
+        reuser: IReuser | None = None,
+        dialler: IDialler | None = None,
+    ) -> IAttempt:
+        attempt = Attempt(self, backend, request, taker, reuser, dialler or self.dialler)
         backend.lease(request, attempt)
         return attempt
 
-    def stop(self) -> None:
-        """Leave nothing with the clock."""
-        self.timer.stop()
 
-
-@implementer(IAttempt, ILeaseTaker, IRevocable)
+@implementer(IAttempt, IDialTaker, ILeaseTaker, IRevocable)
 class Attempt:
     """A client on its way to a server. Nothing has been sent yet, so every retry is safe."""
 
     __slots__ = (
-        "_backend", "_connector", "_dial", "_failures", "_lease", "_pause", "_request", "_started",
-        "_taker",
+        "_backend", "_connector", "_dialler", "_failures", "_lease", "_request", "_reuser",
+        "_started", "_step", "_taker",
     )  # fmt: skip
 
     def __init__(
-        self, connector: Connector, backend: IBackend, request: LeaseRequest, taker: IConnectTaker
+        self,
+        connector: Connector,
+        backend: IBackend,
+        request: LeaseRequest,
+        taker: IConnectTaker,
+        reuser: IReuser | None,
+        dialler: IDialler,
     ) -> None:
-        self._connector, self._backend = connector, backend
-        self._request, self._taker = request, taker
+        self._connector, self._backend, self._dialler = connector, backend, dialler
+        self._request, self._taker, self._reuser = request, taker, reuser
         self._started = connector.reactor.seconds()
         self._failures = 0
         self._lease: ILease | None = None
-        self._dial: Dial | None = None
-        self._pause: IDelayedCall | None = None
+        self._step: IDial | IDelayedCall | None = None
+        """The dial, or the pause before it, that is under way."""
 
     def leased(self, lease: ILease) -> None:
+        if self._reuser is not None and self._reuser.reuse(lease):
+            return
         self._lease = lease
         lease.holder = self
-        if lease.server.name in self._request.tried:
+        tried = self._request.tried
+        if tried and lease.server.name in tried:
             pause = min(TURN_AROUND, self._backend.options.timeout_connect)
-            self._pause = self._connector.reactor.callLater(pause, self._connect)
+            self._step = self._connector.reactor.callLater(pause, self._dial, lease)
         else:
-            self._connect()
+            self._dial(lease)
 
     def refused(self, error: SessionError) -> None:
         self._taker.connect_failed(error)
 
     def cancel(self) -> None:
-        self._stop()
-        self._backend.forget(self)
-        if self._lease is not None:
+        if self._lease is None:
+            self._backend.forget(self)
+        elif not self.settle():
             self._lease.release(Ending.CLIENT_ABORT)
+
+    def settle(self) -> bool:
+        step, self._step = self._step, None
+        accepted = step is not None and step.cancel() is False
+        if accepted:
+            self.dialled(step)
+        return accepted
 
     def revoked(self, ending: Ending) -> None:
         """The server was marked down before it accepted: on to the next."""
         assert self._lease is not None
-        self._stop()
+        self.settle()
         self._again(ServerMarkedDown(f"server '{self._lease.server.name}' was marked down"))
 
-    def dialled(self, sock: socket.socket) -> None:
-        lease, self._dial = self._lease, None
+    def dialled(self, server: Any) -> None:
+        lease, self._step = self._lease, None
         assert lease is not None
-        try:
-            self._prepare(sock)
-        except OSError as error:  # accepted, and reset at once
-            sock.close()
-            self.dial_failed(ConnectFailed(error.strerror))
-            return
         lease.connected()
-        self._taker.connected(lease, sock)
-
-    def _prepare(self, sock: socket.socket) -> None:
-        options = self._backend.options
-        prepare(sock, options.keepalive)
-        if options.send_proxy is not None:
-            # A fresh socket's buffer takes these few bytes whole.
-            request = self._request
-            sock.send(proxy.build(options.send_proxy, request.client, request.destination))
+        self._taker.connected(lease, server)
 
     def dial_failed(self, error: SessionError) -> None:
         assert self._lease is not None
-        self._dial = None
+        self._step = None
         self._lease.refused(error)
         if isinstance(error, InternalError):
             self._taker.connect_failed(error)
         else:
             self._again(error)
 
-    def _connect(self) -> None:
-        assert self._lease is not None
-        self._pause = None
-        server, options = self._lease.server, self._backend.options
+    def _dial(self, lease: ILease) -> None:
+        server, backend = lease.server, self._backend
+        self._step = None
         server.counters.connects += 1
-        self._backend.counters.connects += 1
-        connector = self._connector
-        self._dial = Dial(
-            connector.reactor, connector.timer, server.address, options.timeout_connect, self
+        backend.counters.connects += 1
+        options = backend.options
+        step = self._dialler.dial(
+            server.address, options.timeout_connect, self, options.keepalive, self._greeting()
         )
-        self._dial.start()
+        if self._lease is lease and not lease.established:  # not answered before it returned
+            self._step = step
 
     def _again(self, error: SessionError) -> None:
         assert self._lease is not None
@@ -143,10 +147,6 @@ class Attempt:
         self._lease = None
         self._backend.lease(self._request, self)
 
-    def _stop(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-        if self._dial is not None:
-            self._dial.cancel()
-            self._dial = None
+    def _greeting(self) -> bytes:
+        version, request = self._backend.options.send_proxy, self._request
+        return b"" if version is None else proxy.build(version, request.client, request.destination)

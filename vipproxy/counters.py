@@ -6,6 +6,8 @@ import copy
 
 from attrs import Factory, define
 
+from vipproxy import native
+
 
 @define
 class Traffic:
@@ -15,6 +17,10 @@ class Traffic:
     """From the client to the server."""
     bytes_out: int = 0
     """From the server to the client."""
+
+
+if native.available:
+    Traffic = native._engine.Traffic  # type: ignore[assignment,misc]  # its threads count, too
 
 
 @define
@@ -27,18 +33,20 @@ class Rate:
     highest: int = 0
 
     def add(self, now: float) -> None:
-        self._roll(int(now))
+        if int(now) != self.period:
+            self._roll(int(now))
         self.count += 1
-        self.highest = max(self.highest, self.count)
+        if self.count > self.highest:
+            self.highest = self.count
 
     def per_second(self, now: float) -> int:
-        self._roll(int(now))
+        if int(now) != self.period:
+            self._roll(int(now))
         return self.count + int(self.previous * (1.0 - now % 1.0))
 
     def _roll(self, period: int) -> None:
-        if period != self.period:
-            self.previous = self.count if period == self.period + 1 else 0
-            self.count, self.period = 0, period
+        self.previous = self.count if period == self.period + 1 else 0
+        self.count, self.period = 0, period
 
 
 @define

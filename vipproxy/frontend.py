@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol
 from zope.interface import implementer
 
 from vipproxy.config.options import FrontendConfig, FrontendOptions
@@ -20,9 +21,12 @@ from vipproxy.interfaces import (
     IFrontend,
     IListener,
     IRelay,
+    ITransports,
+    Side,
 )
 from vipproxy.limits import SessionLimit
-from vipproxy.values import FrontendSnapshot
+from vipproxy.sockets import attach
+from vipproxy.values import Address, FrontendSnapshot
 
 
 @implementer(IFrontend)
@@ -32,6 +36,7 @@ class Frontend:
     clock: Any
     connector: IConnector
     relay: IRelay
+    transports: ITransports
     cluster: ICluster
     backends: Mapping[str, IBackend]
     limit: SessionLimit = field(factory=SessionLimit)
@@ -39,29 +44,30 @@ class Frontend:
     counters: Counters = field(factory=Counters)
     stopping: bool = False
     listeners: Sequence[IListener] = ()
-    """Told to go on when a session has ended: the frontend may have been full."""
+    """Told to go on when the frontend was full and is no more."""
+    name: str = field(init=False)
+    options: FrontendOptions = field(init=False)
+    backend: IBackend | None = field(init=False)
     _clients: dict[IClosable, Traffic] = field(factory=dict, init=False)
     _drained: list[Deferred[None]] = field(factory=list, init=False)
 
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-    @property
-    def options(self) -> FrontendOptions:
-        return self.config.options
-
-    @property
-    def backend(self) -> IBackend | None:
+    def __attrs_post_init__(self) -> None:
+        self.name, self.options = self.config.name, self.config.options
         name = self.options.backend
-        return None if name is None else self.backends[name]
+        self.backend = None if name is None else self.backends[name]
 
     def backend_named(self, name: str) -> IBackend:
         return self.backends[name]
 
     @property
-    def full(self) -> bool:
-        return len(self._clients) >= self.options.maxconn or self.limit.full
+    def destination(self) -> Address | None:
+        """The one address that all clients call; None where they may call several."""
+        return self.listeners[0].destination if len(self.listeners) == 1 else None
+
+    @property
+    def room(self) -> int:
+        """Clients that may still come; none where it is not positive."""
+        return min(self.options.maxconn - len(self._clients), self.limit.room)
 
     def opened(self, client: IClosable) -> Traffic:
         traffic = self._clients.get(client)
@@ -71,15 +77,23 @@ class Frontend:
             self.counters.session_opened(self.clock.seconds())
         return traffic
 
+    def attach(self, side: Side, protocol: IProtocol) -> Any:
+        return attach(side, protocol, self.transports)
+
+    def handed_over(self, client: IClosable, heir: IClosable) -> None:
+        if heir is not client:
+            self._clients[heir] = self._clients.pop(client)
+
     def closed(self, client: IClosable) -> None:
         traffic = self._clients.pop(client, None)
         if traffic is None:
             return
         self.counters.session_closed(traffic)
         self.limit.closed()
-        for listener in self.listeners:
-            listener.resume()
-        if not self._clients:
+        left = len(self._clients)
+        if left + 1 == self.options.maxconn:
+            self._tell_room()
+        if not left:
             self._tell_drained()
 
     def drained(self) -> Deferred[None]:
@@ -112,6 +126,10 @@ class Frontend:
             session_limit=self.options.maxconn,
             counters=counters,
         )
+
+    def _tell_room(self) -> None:
+        for listener in self.listeners:
+            listener.resume()
 
     def _tell_drained(self) -> None:
         waiting, self._drained = self._drained, []

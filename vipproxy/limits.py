@@ -32,13 +32,15 @@ class SessionLimit:
         self.limit = max(1, (descriptors - RESERVED) // 2)
 
     @property
-    def full(self) -> bool:
-        return self.open >= self.limit
+    def room(self) -> int:
+        """Sessions that may still be opened; none where it is not positive."""
+        return self.limit - self.open
 
     def closed(self) -> None:
-        was_full = self.full
-        self.open -= 1
-        if was_full:
+        """A session has ended; every end passes through here, so none can miss the limit."""
+        was_open = self.open
+        self.open = was_open - 1
+        if was_open == self.limit:
             self.tell_room()
 
 

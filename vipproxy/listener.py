@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.frontend import Frontend
-from vipproxy.interfaces import IClosable, IListener, ISocketFactory
-from vipproxy.sockets import AdoptedConnection, listening_socket, local_of, prepare
+from vipproxy.interfaces import IListener, ISocketFactory
+from vipproxy.sockets import (
+    ANY_HOST,
+    accept_batch,
+    accepted_socket,
+    hang_up,
+    listening_socket,
+    local_of,
+    prepare,
+    twisted_address,
+)
 from vipproxy.values import Address
 
 log = Logger()
@@ -25,20 +32,6 @@ BACKLOG = 1024
 SHORTAGE_PAUSE = 0.1
 """Seconds without accepting when the process is out of descriptors or memory."""
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-@implementer(IClosable)
-class ClientConnection(AdoptedConnection):
-    """The transport of a client; counts it also where the protocol is a stranger."""
-
-    def __init__(self, sock: socket.socket, protocol: Any, peer: Address, frontend: Frontend):
-        super().__init__(sock, protocol, peer, frontend.clock)
-        self._frontend = frontend
-        frontend.opened(self)
-
-    def connectionLost(self, reason: Failure) -> None:
-        super().connectionLost(reason)
-        self._frontend.closed(self)
 
 
 @implementer(IListener, IReadDescriptor)
@@ -53,7 +46,10 @@ class Listener:
         self._reading = False
         self._pause: IDelayedCall | None = None
         self._socket = listening_socket(address, BACKLOG)
+        self._family = int(self._socket.family)
+        prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
         self.address = local_of(self._socket)
+        self.destination = None if address.host in ANY_HOST else self.address
 
     def start(self) -> None:
         """Begin to accept."""
@@ -88,23 +84,22 @@ class Listener:
         """The reactor stops; `stop` closes the socket."""
 
     def doRead(self) -> None:
-        for _ in range(BATCH):
-            if self._frontend.full:
-                self._suspend()
-                return
-            try:
-                sock, peer = self._socket.accept()
-            except OSError as error:
-                if error.errno in SHORTAGES:
-                    self._wait_for_resources(error)
-                return
-            self._hand_over(sock, Address(peer[0], peer[1]))
+        room = self._frontend.room
+        if room <= 0:
+            self._suspend()
+            return
+        try:
+            accepted = accept_batch(self._socket, min(room, BATCH))
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                self._wait_for_resources(error)
+            return
+        for descriptor, host, port in accepted:
+            self._hand_over(accepted_socket(descriptor, self._family), Address(host, port))
 
     def _hand_over(self, sock: socket.socket, peer: Address) -> None:
         """A factory that raises loses this client, and no more."""
         try:
-            sock.setblocking(False)
-            prepare(sock, self._frontend.options.keepalive)
             if self._takes_sockets:
                 self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
             else:
@@ -114,17 +109,18 @@ class Listener:
             sock.close()
 
     def _build_protocol(self, sock: socket.socket, peer: Address) -> None:
-        kind = IPv6Address if ":" in peer.host else IPv4Address
-        protocol = self._factory.buildProtocol(kind("TCP", peer.host, peer.port))
+        protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
         if protocol is None:
             sock.close()
             return
-        transport = ClientConnection(sock, protocol, peer, self._frontend)
+        frontend = self._frontend
+        transport = frontend.transports.adopt(sock, protocol, peer, frontend.closed)
+        frontend.opened(transport)  # counted also where the protocol is a stranger
         try:
             protocol.makeConnection(transport)
         except Exception:
             self._failed()
-            transport.abortConnection()  # which closes the socket, as it is the transport's now
+            hang_up(transport)  # the socket is its own now
 
     def _failed(self) -> None:
         log.failure("frontend {name} failed to take a client", name=self._frontend.name)

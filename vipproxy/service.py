@@ -14,17 +14,19 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vipproxy import __version__
+from vipproxy import __version__, native
 from vipproxy.admin.socket import StatsSocket
 from vipproxy.backends.pool import Pool
-from vipproxy.config.options import ClusterConfig, FrontendConfig
+from vipproxy.config.options import ClusterConfig, FrontendConfig, GlobalOptions
 from vipproxy.connector import Connector
+from vipproxy.dial import ReactorDialler
 from vipproxy.errors import ListenFailed, VipproxyError
 from vipproxy.frontend import Frontend
-from vipproxy.interfaces import ICluster, IControl, IObserver, IStore
+from vipproxy.interfaces import ICluster, IControl, IObserver, IRelay, IStore, ITransports
 from vipproxy.limits import SessionLimit, raise_descriptor_limit
 from vipproxy.listener import Listener
 from vipproxy.relay.twisted import TwistedRelay
+from vipproxy.sockets import TwistedTransports
 from vipproxy.state import FileStore, NoStore, StateKeeper
 from vipproxy.values import (
     Address,
@@ -64,7 +66,9 @@ class ProxyService(Service):
         self._limit = SessionLimit(self._resume_all)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
-        self._connector, self._relay = Connector(reactor), TwistedRelay(reactor)
+        self._dialler, self._relay = ReactorDialler(reactor), _relay(config.options, reactor)
+        self._connector = Connector(reactor, self._dialler)
+        self._transports = _transports(config.options, reactor)
         self.backends = {
             each.name: Pool(each, reactor, self, self._keeper.changed) for each in config.backends
         }
@@ -79,6 +83,7 @@ class ProxyService(Service):
             self._reactor,
             self._connector,
             self._relay,
+            self._transports,
             self,
             self.backends,
             self._limit,
@@ -148,8 +153,9 @@ class ProxyService(Service):
         if self._stats_socket is not None:
             yield self._stats_socket.stopService()
         yield self._keeper.finish()
-        self._connector.stop()
+        self._dialler.stop()
         self._relay.stop()
+        self._transports.stop()
 
     def _drain(self) -> Deferred[Any]:
         """Wait for the last session, but no longer than the grace."""
@@ -259,6 +265,28 @@ def _factory(frontend: Frontend) -> IProtocolFactory:
         text = f"frontend '{config.name}' cannot be made: {type(error).__name__}: {error}"
         raise ListenFailed(text) from error
     return factory
+
+
+def _compiled(options: GlobalOptions) -> bool:
+    """`auto` is native where that was built."""
+    return options.relay != "twisted" and native.available
+
+
+def _relay(options: GlobalOptions, reactor: Any) -> IRelay:
+    if not _compiled(options):
+        return TwistedRelay(reactor)
+    from vipproxy.relay.native import NativeRelay
+
+    return NativeRelay(reactor, options.relay_threads)
+
+
+def _transports(options: GlobalOptions, reactor: Any) -> ITransports:
+    """As the relay: compiled where that is possible."""
+    if not _compiled(options):
+        return TwistedTransports(reactor)
+    from vipproxy.streams import Streams
+
+    return Streams(reactor)
 
 
 def _store(config: ClusterConfig) -> IStore:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 BUCKETS_PER_LIMIT = 64
@@ -25,8 +26,16 @@ class Idler(Protocol):
         """Nothing has moved for `idle_limit` seconds."""
 
 
-Bucket = tuple[float, int]
-"""A width in seconds, and the number of the bucket of that width."""
+Key = tuple[float, int]
+"""Of a bucket: a width in seconds, and a number among the buckets of that width."""
+
+
+@define(eq=False)
+class _Bucket:
+    """Idlers that are looked at together."""
+
+    call: IDelayedCall
+    idlers: dict[Idler, None] = field(factory=dict)
 
 
 class IdleTimer:
@@ -38,40 +47,42 @@ class IdleTimer:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._buckets: dict[Bucket, set[Idler]] = {}
-        self._calls: dict[Bucket, IDelayedCall] = {}
-        self._bucket_of: dict[Idler, Bucket] = {}
+        self._buckets: dict[Key, _Bucket] = {}
+        self._bucket_of: dict[Idler, _Bucket] = {}
 
     def watch(self, idler: Idler) -> None:
         """Begin to watch, counting from the idler's `last_active`."""
         width = idler.idle_limit / BUCKETS_PER_LIMIT
-        bucket = (width, math.ceil((idler.last_active + idler.idle_limit) / width))
-        if bucket not in self._buckets:
-            self._buckets[bucket] = set()
-            delay = max(0.0, bucket[1] * width - self._clock.seconds())
-            self._calls[bucket] = self._clock.callLater(delay, self._due, bucket)
-        self._buckets[bucket].add(idler)
+        number = math.ceil((idler.last_active + idler.idle_limit) / width)
+        bucket = self._buckets.get((width, number)) or self._new_bucket(width, number)
+        bucket.idlers[idler] = None
         self._bucket_of[idler] = bucket
 
     def forget(self, idler: Idler) -> None:
         """Watch it no longer. Harmless where it is not watched."""
         bucket = self._bucket_of.pop(idler, None)
-        if bucket in self._buckets:  # not the one that is due just now
-            self._buckets[bucket].discard(idler)
+        if bucket is not None:
+            bucket.idlers.pop(idler, None)  # it is gone already from the one that is due just now
 
     def stop(self) -> None:
         """Forget all, and leave nothing with the clock."""
-        for call in self._calls.values():
-            call.cancel()
+        for bucket in self._buckets.values():
+            bucket.call.cancel()
         self._buckets.clear()
-        self._calls.clear()
         self._bucket_of.clear()
 
-    def _due(self, bucket: Bucket) -> None:
+    def _new_bucket(self, width: float, number: int) -> _Bucket:
+        key = (width, number)
+        delay = max(0.0, number * width - self._clock.seconds())
+        bucket = self._buckets[key] = _Bucket(self._clock.callLater(delay, self._due, key))
+        return bucket
+
+    def _due(self, key: Key) -> None:
         now = self._clock.seconds()
-        del self._calls[bucket]
-        for idler in self._buckets.pop(bucket):
-            if self._bucket_of.get(idler) != bucket:
+        bucket = self._buckets.pop(key)
+        idlers, bucket.idlers = bucket.idlers, {}
+        for idler in idlers:
+            if self._bucket_of.get(idler) is not bucket:
                 continue  # forgotten by one that expired before it
             del self._bucket_of[idler]
             if idler.last_active + idler.idle_limit <= now:

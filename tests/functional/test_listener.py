@@ -10,7 +10,9 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from tests.functional.harness import RESET, ProxyCase, echo, named, reactor
+from vipproxy import listener as listener_module
 from vipproxy.listener import BATCH, Listener
+from vipproxy.sockets import Accepted, accept_batch
 
 
 class Accepting(ProxyCase):
@@ -65,21 +67,14 @@ class Accepting(ProxyCase):
         await self.proxy("", origin)
         early = await self.connect()
         failures = [errno.EMFILE] * 2
-        accept = self.listener()._socket.accept
 
-        class Starving:
-            def accept(self) -> Any:
-                if failures:
-                    code = failures.pop()
-                    raise OSError(code, os.strerror(code))
-                return accept()
+        def starving(listening: socket.socket, limit: int) -> list[Accepted]:
+            if failures:
+                code = failures.pop()
+                raise OSError(code, os.strerror(code))
+            return accept_batch(listening, limit)
 
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.real, name)
-
-        starving: Any = Starving()
-        starving.real = self.listener()._socket
-        self.listener()._socket = starving
+        self.patch(listener_module, "accept_batch", starving)
         late = await self.connect()
         late.send(b"late")
         early.send(b"early")

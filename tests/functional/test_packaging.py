@@ -16,9 +16,10 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 import vipproxy
+from tests.support import require
 
 CHECKOUT = Path(__file__).parents[2]
-METADATA = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+METADATA = ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 PACKAGES = ("vipproxy", "twisted")
 MADE = shutil.ignore_patterns("__pycache__", "dropin.cache")
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index")
@@ -67,12 +68,14 @@ def metadata(file: str) -> str:
 
 
 def sources() -> set[str]:
-    """What the packages of the checkout hold, made files excepted."""
+    """What the packages of the checkout hold, but for what is compiled, before and after."""
     return {
         str(path.relative_to(CHECKOUT))
         for package in PACKAGES
         for path in (CHECKOUT / package).rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and path.name != "dropin.cache"
+        if path.is_file()
+        and path.suffix not in (".pyc", ".c", ".h", ".so")
+        and path.name != "dropin.cache"
     }
 
 
@@ -80,8 +83,15 @@ class WheelTests(SynchronousTestCase):
     def test_contents(self) -> None:
         """The wheel holds every file of the packages, the twistd plugin, and nothing else."""
         packed = {name for name in wheel() if ".dist-info/" not in name}
-        self.assertEqual(packed, sources())
+        compiled = {name for name in packed if name.endswith(".so")}
+        self.assertEqual(packed - compiled, sources())
         self.assertIn("twisted/plugins/vipproxy_plugin.py", packed)
+
+    def test_compiled(self) -> None:
+        """Where there is a compiler, the native relay is built into it."""
+        require("cc")
+        compiled = [name for name in wheel() if name.endswith(".so")]
+        self.assertEqual([name.partition(".")[0] for name in compiled], ["vipproxy/native/_engine"])
 
     def test_shares_twisted_namespace(self) -> None:
         """The wheel does not overwrite a file of Twisted's."""

@@ -122,6 +122,19 @@ class Starting(ProxyCase):
         self.assertEqual(proxy.snapshot().frontends[0].status, "OPEN")
         self.assertFalse(proxy.snapshot().process.stopping)
 
+    async def test_again_with_sessions(self) -> None:
+        """So it can where sessions were open, whether sockets or transports were relayed."""
+        origin = self.origin(named("s1"))
+        for protocol in ("tcp", "tests.functional.harness:PlainTcp"):
+            head = "[global]\ngrace = 0s\n"
+            proxy = await self.proxy("", origin, head=head, protocol=protocol)
+            for _ in range(3):
+                clients = [await self.connect() for _ in range(20)]
+                for client in clients:
+                    await client.hear(b"s1\n")
+                await proxy.stop()
+                await proxy.start()
+
 
 class State(ProxyCase):
     def setUp(self) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import select
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import deferLater
-from twisted.internet.tcp import Connection
 
 from tests.functional.harness import (
     EndpointDoor,
@@ -133,6 +135,8 @@ class Streams:
         origin = self.origin()
         await self.proxy("", origin)
         client, server = await self.pair(origin)
+        client.send(b"hello")
+        await server.hear(b"hello")  # a reset at once would be a refusal, and tried again
         server.reset()
         await client.end()
         await self.until(lambda: self.sessions() == 0)
@@ -481,18 +485,18 @@ class Keepalive(ProxyCase):
         client = await self.connect()
         client.send(b"hello")
         await client.hear(b"hello")
-        ends = {
+        ends = [
             (proxy.port("f"), client.transport.getHost().port),
             (origin.peers[0].transport.getPeer().port, origin.address.port),
-        }
-        transports = [each for each in reactor.getReaders() if isinstance(each, Connection)]
-        return [
-            self.options(each.getHandle())
-            for each in sorted(
-                transports, key=lambda each: each.getPeer().port == origin.address.port
-            )
-            if (each.getHost().port, each.getPeer().port) in ends
         ]
+        found = [(end, self.options(sock)) for end, sock in self.open_sockets() if end in ends]
+        return [options for end, options in sorted(found, key=lambda each: each[0] not in ends[:1])]
+
+    def open_sockets(self) -> Iterator[tuple[tuple[int, int], socket.socket]]:
+        """All connections of this process, with their ports: the relay's are known to nobody."""
+        for descriptor in map(int, os.listdir("/proc/self/fd")):
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as sock:
+                yield (sock.getsockname()[1], sock.getpeername()[1]), sock
 
     async def test_numbers(self) -> None:
         """Every number of `keepalive` is set on the sockets of both sides."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.task import Clock
@@ -13,7 +11,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.pools import FAIL, PASS, fail, judge, make_pool, servers
-from vipproxy import connector as connector_module
+from vipproxy.config.options import KeepaliveOptions
 from vipproxy.connector import Attempt, Connector
 from vipproxy.errors import (
     ConnectFailed,
@@ -28,6 +26,9 @@ from vipproxy.interfaces import (
     IAttempt,
     IConnector,
     IConnectTaker,
+    IDial,
+    IDialler,
+    IDialTaker,
     ILease,
     IRevocable,
     LeaseRequest,
@@ -37,32 +38,49 @@ from vipproxy.testing import FakeBackend, FakeServerEntry
 from vipproxy.testing.memory import CLIENT, VIP
 from vipproxy.values import Address, Ending
 
+SERVER = "a connected server"
 REFUSED = ConnectFailed("Connection refused")
 
 
+@implementer(IDial)
 @define(eq=False)
 class FakeDial:
     """The test says whether the server accepts."""
 
-    reactor: Any
-    timer: Any
     address: Address
     timeout: float
-    dialler: Any
+    taker: Any
+    keepalive: KeepaliveOptions | None
+    greeting: bytes
     cancelled: bool = False
-    made: ClassVar[list[FakeDial]] = []
-    at_once: ClassVar[list[SessionError]] = []
-    """Errors of dials that fail before `start` returns."""
+    accepted: bool = False
+    """The server has accepted, and the taker was not told yet."""
 
-    def __attrs_post_init__(self) -> None:
-        self.made.append(self)
+    def cancel(self) -> bool:
+        self.cancelled = not self.accepted
+        return self.cancelled
 
-    def start(self) -> None:
+
+@implementer(IDialler)
+@define
+class FakeDialler:
+    made: list[FakeDial] = field(factory=list)
+    at_once: list[SessionError] = field(factory=list)
+    """Errors of dials that fail before `dial` returns."""
+
+    def dial(
+        self,
+        address: Address,
+        timeout: float,
+        taker: IDialTaker,
+        keepalive: KeepaliveOptions | None,
+        greeting: bytes,
+    ) -> FakeDial:
+        dial = FakeDial(address, timeout, taker, keepalive, greeting)
+        self.made.append(dial)
         if self.at_once:
-            self.dialler.dial_failed(self.at_once.pop())
-
-    def cancel(self) -> None:
-        self.cancelled = True
+            taker.dial_failed(self.at_once.pop())
+        return dial
 
 
 @implementer(IConnectTaker, IRevocable)
@@ -72,14 +90,14 @@ class Taker:
 
     lease: ILease | None = None
     error: SessionError | None = None
+    server: Any = None
     calls: int = 0
     revocations: list[Ending] = field(factory=list)
 
     def connected(self, lease: ILease, server: Side) -> None:
         self.lease, self.calls = lease, self.calls + 1
         lease.holder = self
-        assert isinstance(server, socket.socket)
-        server.close()
+        self.server = server
 
     def connect_failed(self, error: SessionError) -> None:
         self.error, self.calls = error, self.calls + 1
@@ -90,11 +108,9 @@ class Taker:
 
 class ConnectorCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(connector_module, "Dial", FakeDial)
-        FakeDial.made.clear()
-        FakeDial.at_once.clear()
         self.clock = Clock()
-        self.connector = Connector(self.clock)
+        self.dialler = FakeDialler()
+        self.connector = Connector(self.clock, self.dialler)
 
     def connect(self, backend: Any) -> tuple[Taker, Any]:
         taker = Taker()
@@ -103,13 +119,13 @@ class ConnectorCase(SynchronousTestCase):
 
     @property
     def dial(self) -> FakeDial:
-        return FakeDial.made[-1]
+        return self.dialler.made[-1]
 
     def accept(self) -> None:
-        self.dial.dialler.dialled(socket.socket())
+        self.dial.taker.dialled(SERVER)
 
     def refuse(self, error: SessionError = REFUSED) -> None:
-        self.dial.dialler.dial_failed(error)
+        self.dial.taker.dial_failed(error)
 
 
 class WithFakeBackend(ConnectorCase):
@@ -155,7 +171,7 @@ class WithFakeBackend(ConnectorCase):
         for error in (REFUSED, REFUSED, last):
             self.refuse(error)
         self.assertIs(taker.error, last)
-        self.assertEqual((len(FakeDial.made), taker.calls), (3, 1))
+        self.assertEqual((len(self.dialler.made), taker.calls), (3, 1))
 
     def test_no_retries(self) -> None:
         """With retries = 0 the first refusal is the answer."""
@@ -170,9 +186,9 @@ class WithFakeBackend(ConnectorCase):
         self.connect(self.backend)
         self.refuse()
         self.clock.advance(0.99)
-        self.assertEqual(len(FakeDial.made), 1)
+        self.assertEqual(len(self.dialler.made), 1)
         self.clock.advance(0.02)
-        self.assertEqual(len(FakeDial.made), 2)
+        self.assertEqual(len(self.dialler.made), 2)
 
     def test_short_turn_around(self) -> None:
         """Where timeout-connect is shorter than a second, the turn-around is as short."""
@@ -181,7 +197,7 @@ class WithFakeBackend(ConnectorCase):
         self.connect(self.backend)
         self.refuse()
         self.clock.advance(0.11)
-        self.assertEqual(len(FakeDial.made), 2)
+        self.assertEqual(len(self.dialler.made), 2)
 
     def test_waited(self) -> None:
         """The time spent so far goes with the next request."""
@@ -195,14 +211,14 @@ class WithFakeBackend(ConnectorCase):
         taker, _ = self.connect(self.backend)
         self.refuse(InternalError("Too many open files"))
         self.assertIsInstance(taker.error, InternalError)
-        self.assertEqual(len(FakeDial.made), 1)
+        self.assertEqual(len(self.dialler.made), 1)
 
     def test_fails_at_once(self) -> None:
         """Dials that fail before they return are retried all the same, and one answer comes."""
         self.option(retries=2)
-        FakeDial.at_once = [REFUSED] * 10
+        self.dialler.at_once = [REFUSED] * 10
         taker, attempt = self.connect(self.backend)
-        self.assertEqual((taker.calls, len(FakeDial.made)), (1, 3))
+        self.assertEqual((taker.calls, len(self.dialler.made)), (1, 3))
         attempt.cancel()
         self.assertEqual(taker.calls, 1)
 
@@ -260,36 +276,55 @@ class WithFakeBackend(ConnectorCase):
         verifyObject(IAttempt, self.connect(self.backend)[1])
 
 
-class ProxyHeader(ConnectorCase):
-    def pair(self) -> tuple[socket.socket, socket.socket]:
-        """Two ends of a connection."""
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            ours = socket.create_connection(listening.getsockname())
-            theirs, _ = listening.accept()
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-        return ours, theirs
+class WhatTheDiallerGets(WithFakeBackend):
+    def test_proxy_header(self) -> None:
+        """send-proxy: the server is greeted with the header before anybody else gets it."""
+        self.option(send_proxy="v1")
+        self.connect(self.backend)
+        greeting = b"PROXY TCP4 192.0.2.7 192.0.2.220 40000 3306\r\n"
+        self.assertEqual(self.dial.greeting, greeting)
 
-    def test_sent_first(self) -> None:
-        """send-proxy: the header is on its way before anybody else gets the socket."""
-        backend = FakeBackend()
-        backend.options = evolve(backend.options, send_proxy="v1")
-        self.connect(backend)
-        ours, theirs = self.pair()
-        self.dial.dialler.dialled(ours)
-        self.assertEqual(theirs.recv(100), b"PROXY TCP4 192.0.2.7 192.0.2.220 40000 3306\r\n")
+    def test_plain(self) -> None:
+        """Without send-proxy and keepalive there is neither greeting nor keepalive."""
+        self.connect(self.backend)
+        self.assertEqual((self.dial.greeting, self.dial.keepalive), (b"", None))
 
-    def test_reset_before_it(self) -> None:
-        """A server that resets just after accepting has refused: the next one is tried."""
-        backend = FakeBackend(servers=[FakeServerEntry("s1"), FakeServerEntry("s2")])
-        backend.options = evolve(backend.options, send_proxy="v2")
-        taker, _ = self.connect(backend)
-        ours, theirs = self.pair()
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        theirs.close()
-        self.dial.dialler.dialled(ours)
-        self.assertEqual((taker.calls, len(FakeDial.made)), (0, 2))
-        self.assertIsInstance(backend.leases[0].error, ConnectFailed)
+    def test_keepalive(self) -> None:
+        """The backend's keepalive is for the dialler to set."""
+        keepalive = KeepaliveOptions(idle=60.0)
+        self.option(keepalive=keepalive)
+        self.connect(self.backend)
+        self.assertIs(self.dial.keepalive, keepalive)
+
+    def test_own_dialler(self) -> None:
+        """A client may bring its own dialler; the connection is what that makes of it."""
+        own, taker = FakeDialler(), Taker()
+        request = LeaseRequest(client=CLIENT, destination=VIP)
+        self.connector.connect(self.backend, request, taker, dialler=own)
+        (dial,) = own.made
+        dial.taker.dialled(SERVER)
+        self.assertEqual((taker.server, self.dialler.made), (SERVER, []))
+
+
+class AcceptedBeforeWeKnew(WithFakeBackend):
+    """A dial that cannot be cancelled any more: the server has accepted in the meantime."""
+
+    def test_cancel(self) -> None:
+        """The taker, who wants to leave, gets the connection, and has to end it."""
+        taker, attempt = self.connect(self.backend)
+        self.dial.accepted = True
+        attempt.cancel()
+        assert taker.lease is not None
+        self.assertTrue(taker.lease.established)
+        self.assertIs(taker.server, self.dial)
+
+    def test_revoked(self) -> None:
+        """A mark-down at that moment is one of an established session."""
+        taker, _ = self.connect(self.backend)
+        self.dial.accepted = True
+        self.backend.leases[0].revoke(Ending.MARKED_DOWN)
+        self.assertIs(taker.server, self.dial)
+        self.assertEqual((taker.revocations, taker.calls), ([Ending.MARKED_DOWN], 1))
 
 
 class WithPool(ConnectorCase):
@@ -299,11 +334,30 @@ class WithPool(ConnectorCase):
         judge(pool, PASS)
         taker, _ = self.connect(pool)
         self.refuse()
-        self.assertEqual(len(FakeDial.made), 1)
+        self.assertEqual(len(self.dialler.made), 1)
         fail(pool, "s1")
         self.assertEqual(self.dial.address.host, "127.0.0.2")
         self.accept()
         self.assertEqual(taker.calls, 1)
+
+    def test_accepted_before_we_knew(self) -> None:
+        """A session that we learn of at the mark-down ends before anybody goes to the next."""
+        pool = make_pool("check = tcp\nstick = dst\n" + servers("", ""), self.clock)
+        judge(pool, PASS)
+        self.connect(pool)
+        late, _ = self.connect(pool)
+        self.dial.accepted = True
+        kind, ended = type(self.dialler), []
+        dial = kind.dial
+
+        def dial_elsewhere(*args: Any) -> Any:
+            ended.append(list(late.revocations))
+            return dial(*args)
+
+        self.patch(kind, "dial", dial_elsewhere)
+        fail(pool, "s1")
+        self.assertEqual(ended, [[Ending.MARKED_DOWN]])
+        self.assertEqual(pool.counters.shutdowns, 1)
 
     def test_bounded(self) -> None:
         """Without a verdict the pinned client waits no longer than timeout-queue."""
@@ -322,14 +376,14 @@ class WithPool(ConnectorCase):
         self.connect(pool)
         self.refuse()
         self.clock.advance(1)
-        self.assertEqual([dial.address.host for dial in FakeDial.made], ["127.0.0.1"] * 2)
+        self.assertEqual([dial.address.host for dial in self.dialler.made], ["127.0.0.1"] * 2)
         self.assertEqual(pool.counters.retries, 1)
 
     def test_all_at_once(self) -> None:
         """Thousands who wait, and whose dials all fail at once, are all answered."""
         pool = make_pool("check = tcp\nretries = 0\n" + servers(""), self.clock)
         takers = [self.connect(pool)[0] for _ in range(3000)]
-        FakeDial.at_once = [InternalError("Too many open files") for _ in takers]
+        self.dialler.at_once = [InternalError("Too many open files") for _ in takers]
         judge(pool, PASS)
         self.assertEqual({taker.calls for taker in takers}, {1})
 
@@ -340,9 +394,9 @@ class WithPool(ConnectorCase):
         first, second = Taker(), Taker()
         self.connector.connect(pool, request, first)
         self.connector.connect(pool, request, second)
-        self.assertEqual(len(FakeDial.made), 1)
+        self.assertEqual(len(self.dialler.made), 1)
         self.refuse(InternalError("Too many open files"))
-        self.assertEqual(len(FakeDial.made), 2)
+        self.assertEqual(len(self.dialler.made), 2)
 
     def test_mark_down_moves_who_is_connecting(self) -> None:
         """Clients on their way to a server that falls arrive elsewhere, and lose nothing."""
@@ -351,9 +405,9 @@ class WithPool(ConnectorCase):
         takers = [self.connect(pool)[0] for _ in range(4)]
         judge(pool, FAIL, "s1")
         fail(pool, "s1", 2)
-        for dial in list(FakeDial.made):
+        for dial in list(self.dialler.made):
             if not dial.cancelled:
-                dial.dialler.dialled(socket.socket())
+                dial.taker.dialled(SERVER)
         names = {taker.lease.server.name for taker in takers if taker.lease}
         self.assertEqual((names, [taker.error for taker in takers]), ({"s2"}, [None] * 4))
 

@@ -17,6 +17,7 @@ from vipproxy.limits import RESERVED, SessionLimit
 from vipproxy.protocols.tcp import TcpProtocol
 from vipproxy.testing import FakeBackend, memory_frontend
 from vipproxy.testing.memory import VIP
+from vipproxy.values import Address
 
 
 @implementer(IClosable)
@@ -33,6 +34,7 @@ class Client:
 @implementer(IListener)
 @define(eq=False)
 class CountingListener:
+    destination: Address | None = None
     resumed: int = 0
 
     def resume(self) -> None:
@@ -91,23 +93,50 @@ class Clients(SynchronousTestCase):
         self.assertEqual(self.frontend.counters.sessions, 0)
 
     def test_room_again(self) -> None:
-        """Listeners are told to go on when a client has gone."""
+        """Listeners are told to go on when a full frontend has room again, and only then."""
         listener = CountingListener()
         self.frontend.listeners = [listener]
-        self.frontend.opened(self.client)
-        self.frontend.closed(self.client)
-        self.frontend.closed(self.client)
-        self.assertEqual(listener.resumed, 1)
-
-    def test_full(self) -> None:
-        """It is full at maxconn, and then no more."""
         clients = [Client(self.frontend) for _ in range(self.frontend.options.maxconn)]
         for client in clients:
-            self.assertFalse(self.frontend.full)
             self.frontend.opened(client)
-        self.assertTrue(self.frontend.full)
+        self.assertEqual(listener.resumed, 0)
         self.frontend.closed(clients[0])
-        self.assertFalse(self.frontend.full)
+        self.frontend.closed(clients[0])
+        self.frontend.closed(clients[1])
+        self.assertEqual(listener.resumed, 1)
+
+    def test_room_after_a_crowd(self) -> None:
+        """Clients who came by other doors may be more than maxconn; there is room after them."""
+        listener = CountingListener()
+        self.frontend.listeners = [listener]
+        maxconn = self.frontend.options.maxconn
+        clients = [Client(self.frontend) for _ in range(maxconn + 3)]
+        for client in clients:
+            self.frontend.opened(client)
+        for expected in (0, 0, 0, 1):
+            self.frontend.closed(clients.pop())
+            self.assertEqual((listener.resumed, self.frontend.room > 0), (expected, expected == 1))
+
+    def test_room(self) -> None:
+        """It has room for maxconn clients, and no more."""
+        maxconn = self.frontend.options.maxconn
+        clients = [Client(self.frontend) for _ in range(maxconn)]
+        for number, client in enumerate(clients):
+            self.assertEqual(self.frontend.room, maxconn - number)
+            self.frontend.opened(client)
+        self.assertEqual(self.frontend.room, 0)
+        self.frontend.closed(clients[0])
+        self.assertEqual(self.frontend.room, 1)
+
+    def test_destination(self) -> None:
+        """With one bind of one address that is what all clients call; else each is asked."""
+        self.assertIsNone(self.frontend.destination)
+        self.frontend.listeners = [CountingListener(VIP)]
+        self.assertEqual(self.frontend.destination, VIP)
+        self.frontend.listeners = [CountingListener(VIP), CountingListener(VIP)]
+        self.assertIsNone(self.frontend.destination)
+        self.frontend.listeners = [CountingListener()]
+        self.assertIsNone(self.frontend.destination)
 
     def test_backends(self) -> None:
         """The first backend is its own; others go by name, and strangers are a KeyError."""
@@ -130,7 +159,7 @@ class ProcessLimit(SynchronousTestCase):
         limit.set_descriptors(2 * 3 + RESERVED)
         self.assertEqual(limit.limit, 3)
         limit.open = 3
-        self.assertTrue(limit.full)
+        self.assertEqual(limit.room, 0)
         limit.closed()
         limit.closed()
-        self.assertEqual((told, limit.full), ([2], False))
+        self.assertEqual((told, limit.room), ([2], 2))

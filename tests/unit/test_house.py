@@ -34,12 +34,14 @@ LAYERS = (
     {"checks"},
     {"dial", "futures"},
     {"framing"},
+    {"streams"},
     {"sockets", "timers"},
     {"config"},
     {"interfaces"},
     {"errors"},
     {"values"},
     {"counters", "limits"},
+    {"native"},
     {"__init__"},
 )
 """Top to bottom. A room (a module or a package of vipproxy) imports itself and lower layers."""
@@ -201,7 +203,7 @@ class CiTests(SynchronousTestCase):
 
 
 def is_seam(value: object) -> bool:
-    return isinstance(value, InterfaceClass) and value.__module__ == interfaces.__name__
+    return isinstance(value, InterfaceClass) and value.__module__.startswith(interfaces.__name__)
 
 
 def claims() -> Iterator[tuple[type[Interface], type[Any]]]:

@@ -10,14 +10,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.pools import PASS, make_pool, servers
-from vipproxy import connector as connector_module
 from vipproxy.backends.pool import Pool
+from vipproxy.config.options import KeepaliveOptions
 from vipproxy.connector import Connector
 from vipproxy.errors import ConnectFailed, SessionError
 from vipproxy.interfaces import (
     CheckTarget,
     ICheckPlugin,
     IConnectTaker,
+    IDialler,
+    IDialTaker,
     ILease,
     LeaseRequest,
     Side,
@@ -42,28 +44,25 @@ class Probe:
         return Probe.result
 
 
-@define(eq=False)
-class RefusedDial:
-    """A dial that is refused in the next turn, as on a network."""
+@implementer(IDialler)
+@define
+class RefusingDialler:
+    """Every dial is refused in the next turn, as on a network."""
 
-    reactor: Any
-    timer: Any
-    address: Address
-    timeout: float
-    dialler: Any
-    count: ClassVar[int] = 0
-    cancelled: bool = False
+    clock: Clock
+    count: int = 0
 
-    def start(self) -> None:
-        RefusedDial.count += 1
-        self.reactor.callLater(0.001, self._refuse)
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    def _refuse(self) -> None:
-        if not self.cancelled:
-            self.dialler.dial_failed(ConnectFailed("Connection refused"))
+    def dial(
+        self,
+        address: Address,
+        timeout: float,
+        taker: IDialTaker,
+        keepalive: KeepaliveOptions | None,
+        greeting: bytes,
+    ) -> Any:
+        self.count += 1
+        error = ConnectFailed("Connection refused")
+        return self.clock.callLater(0.001, taker.dial_failed, error)
 
 
 @implementer(IConnectTaker)
@@ -81,12 +80,11 @@ class Refugee:
 
 class StormCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(connector_module, "Dial", RefusedDial)
         self.patch(Probe, "result", PASS)
         self.patch(Probe, "count", 0)
-        self.patch(RefusedDial, "count", 0)
         self.clock = Clock()
-        self.connector = Connector(self.clock)
+        self.dialler = RefusingDialler(self.clock)
+        self.connector = Connector(self.clock, self.dialler)
 
     def pool(self, options: str) -> Pool:
         """Three servers that are up, and refuse from now on."""
@@ -116,19 +114,19 @@ class CheckedServers(StormCase):
         refugees = self.come(pool, CROWD)
         self.run_for(10)
         self.assertTrue(all(each.error for each in refugees))
-        self.assertLessEqual(RefusedDial.count, CROWD * 3)
+        self.assertLessEqual(self.dialler.count, CROWD * 3)
 
     def test_while_down(self) -> None:
         """While all are down nobody is dialled, and checks keep to their interval."""
         pool = self.pool(self.CHECK)
         self.come(pool, 20)
         self.run_for(5)
-        RefusedDial.count = Probe.count = 0
+        self.dialler.count = Probe.count = 0
         for _ in range(10):
             refugees = self.come(pool, CROWD)
             self.run_for(1)
             self.assertTrue(all(each.error for each in refugees))
-        self.assertEqual(RefusedDial.count, 0)
+        self.assertEqual(self.dialler.count, 0)
         self.assertLessEqual(Probe.count, 3 * 11)
 
     def test_pinned_crowd(self) -> None:
@@ -136,9 +134,9 @@ class CheckedServers(StormCase):
         pool = self.pool(f"{self.CHECK} fall=30\nstick = dst\ntimeout-queue = 5s")
         self.come(pool, 1)
         self.run_for(1)
-        RefusedDial.count = 0
+        self.dialler.count = 0
         refugees = self.come(pool, CROWD)
-        self.assertEqual(RefusedDial.count, 0)
+        self.assertEqual(self.dialler.count, 0)
         self.assertLess(len(self.clock.getDelayedCalls()), 20)
         self.run_for(10)
         self.assertTrue(all(each.error for each in refugees))
@@ -151,4 +149,4 @@ class UncheckedServers(StormCase):
         refugees = self.come(pool, CROWD)
         self.run_for(10)
         self.assertTrue(all(each.error for each in refugees))
-        self.assertEqual(RefusedDial.count, CROWD * 4)
+        self.assertEqual(self.dialler.count, CROWD * 4)

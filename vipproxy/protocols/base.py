@@ -14,8 +14,8 @@ from zope.interface import implementer
 from vipproxy.counters import Traffic
 from vipproxy.errors import ClientTimeout, SessionError
 from vipproxy.interfaces import IBackend, IFrontend
-from vipproxy.protocols.session import Session
-from vipproxy.sockets import address_of
+from vipproxy.protocols.session import Session, session_type
+from vipproxy.sockets import address_of, take_socket
 
 
 @implementer(IHalfCloseableProtocol)
@@ -53,8 +53,11 @@ class ProxyProtocol(Protocol, TimeoutMixin):
         self.setTimeout(None)
         transport = self.transport
         transport.pauseProducing()
-        self._session = Session(self.frontend, transport, self.refusal, self.timeout_tunnel)
         client, destination = address_of(transport.getPeer()), address_of(transport.getHost())
+        side = take_socket(transport) or transport
+        self._session = session_type(self.frontend, side)(
+            self.frontend, side, self.refusal, self.timeout_tunnel, transport
+        )
         self._session.start(chosen, client, destination, prelude)
 
     def refuse(self, error: SessionError) -> None:

@@ -9,12 +9,18 @@ from typing import Any
 
 from zope.interface import implementer
 
+from vipproxy.config.options import KeepaliveOptions
 from vipproxy.errors import ServerMarkedDown, SessionError
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
     IClosable,
+    IConnector,
     IConnectTaker,
+    IDial,
+    IDialler,
+    IDiallingRelay,
+    IDialTaker,
     IFrontend,
     ILease,
     IRelaySession,
@@ -42,12 +48,13 @@ def silent(error: SessionError) -> bytes:
 class Session:
     """Lease, connect, relay, release: the same for a raw socket and for a Twisted transport.
 
-    `client` is the side that the client is on; a transport must have been paused.
+    `client` is the side that the client is on; a transport must have been paused. `predecessor`
+    is what the frontend has known the client by.
     """
 
     __slots__ = (
-        "_attempt", "_backend", "_client", "_frontend", "_key", "_lease", "_prelude", "_refusal",
-        "_relay", "_traffic", "_tunnel",
+        "_attempt", "_backend", "_client", "_frontend", "_lease", "_prelude", "_refusal", "_relay",
+        "_traffic", "_tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -56,9 +63,11 @@ class Session:
         client: Side,
         refusal: Refusal = silent,
         timeout_tunnel: float | None = None,
+        predecessor: IClosable | None = None,
     ) -> None:
         self._frontend, self._client, self._refusal = frontend, client, refusal
-        self._key: IClosable = self if isinstance(client, socket.socket) else client  # type: ignore[assignment]
+        if predecessor is not None:
+            frontend.handed_over(predecessor, self._key)
         self._traffic = frontend.opened(self._key)
         self._tunnel = timeout_tunnel
         self._attempt: IAttempt | None = None
@@ -70,20 +79,21 @@ class Session:
     ) -> None:
         """Find a server; `prelude` is what has been read from the client already."""
         self._backend, self._prelude = backend, prelude
-        request = LeaseRequest(client=client, destination=destination)
-        attempt = self._frontend.connector.connect(backend, request, self)
+        self._traffic.bytes_in += len(prelude)
+        attempt = self._connect(backend, LeaseRequest(client, destination))
         if self._lease is None:
             self._attempt = attempt
 
-    def connected(self, lease: ILease, server: Side) -> None:
-        self._attempt = None
-        self._lease = lease
-        lease.holder = self
-        lease.traffic = self._traffic
-        prelude, self._prelude = self._prelude, b""
-        self._traffic.bytes_in += len(prelude)
+    def _connect(self, backend: IBackend, request: LeaseRequest) -> IAttempt:
+        return self._frontend.connector.connect(backend, request, self)
+
+    def connected(self, lease: ILease, server: Any) -> None:
+        traffic, prelude = self._traffic, self._prelude
+        self._attempt, self._lease, self._prelude = None, lease, b""
+        lease.holder, lease.traffic = self, traffic
+        client_timeout, server_timeout = self._timeouts()
         self._relay = self._frontend.relay.relay(
-            self._client, server, self, self._traffic, *self._timeouts(), to_server=prelude
+            self._client, server, self, traffic, client_timeout, server_timeout, prelude
         )
 
     def connect_failed(self, error: SessionError) -> None:
@@ -94,7 +104,12 @@ class Session:
         self._frontend.closed(self._key)
 
     def relay_ended(self, ending: Ending) -> None:
-        self._end(ending)
+        lease = self._lease
+        assert lease is not None
+        if ending is not Ending.NORMAL:
+            self._count_abort(lease, ending)
+        lease.release(ending)
+        self._frontend.closed(self._key)
 
     def revoked(self, ending: Ending) -> None:
         assert self._relay is not None
@@ -109,32 +124,76 @@ class Session:
 
     def abortConnection(self) -> None:
         """End it now, whatever it is doing."""
+        self.client_gone()
         if self._relay is not None:
             self._relay.shut_down()
+            self.relay_ended(Ending.KILLED)
         else:
-            self.client_gone()
             hang_up(self._client)
-        self._end(Ending.KILLED)
+            self._frontend.closed(self._key)
 
     def client_gone(self) -> None:
         """The client has left before it got a server."""
-        if self._attempt is not None:
-            self._attempt.cancel()
-            self._attempt = None
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.cancel()
 
-    def _end(self, ending: Ending) -> None:
-        if self._lease is not None:
-            for counters in (self._backend.counters, self._lease.server.counters):
-                counters.client_aborts += ending in CLIENT_ENDINGS
-                counters.server_aborts += ending in SERVER_ENDINGS
-            self._lease.release(ending)
-        self._frontend.closed(self._key)
+    @property
+    def _key(self) -> IClosable:
+        """How the frontend knows the client: a raw socket is known by its session."""
+        client: Any = self._client
+        return self if isinstance(client, socket.socket) else client
+
+    def _count_abort(self, lease: ILease, ending: Ending) -> None:
+        for counters in (self._backend.counters, lease.server.counters):
+            counters.client_aborts += ending in CLIENT_ENDINGS
+            counters.server_aborts += ending in SERVER_ENDINGS
 
     def _timeouts(self) -> tuple[float, float]:
         """`timeout-tunnel` replaces both, as in HAProxy."""
         if self._tunnel is not None:
             return self._tunnel, self._tunnel
         return self._frontend.options.timeout_client, self._backend.options.timeout_server
+
+
+@implementer(IDialler)
+class SocketSession(Session):
+    """The session of a raw socket, before a relay that connects to the server by itself."""
+
+    __slots__ = ()
+    _client: socket.socket
+    _frontend: Any  # whose relay is an `IDiallingRelay`
+
+    def _connect(self, backend: IBackend, request: LeaseRequest) -> IAttempt:
+        connector: IConnector = self._frontend.connector
+        return connector.connect(backend, request, self, dialler=self)
+
+    def dial(
+        self,
+        address: Address,
+        timeout: float,
+        taker: IDialTaker,
+        keepalive: KeepaliveOptions | None,
+        greeting: bytes,
+    ) -> IDial:
+        client_timeout, server_timeout = self._timeouts()
+        relay: IDiallingRelay = self._frontend.relay
+        return relay.dial(
+            self._client, address, timeout, taker, keepalive, greeting + self._prelude,
+            self, self._traffic, client_timeout, server_timeout,
+        )  # fmt: skip
+
+    def connected(self, lease: ILease, server: Any) -> None:
+        """The relay has both sockets already."""
+        self._client.detach()
+        self._attempt, self._lease, self._relay, self._prelude = None, lease, server, b""
+        lease.holder, lease.traffic = self, self._traffic
+
+
+def session_type(frontend: IFrontend, client: Side) -> type[Session]:
+    """The kind of session that suits the frontend's relay."""
+    raw = isinstance(client, socket.socket)
+    return SocketSession if raw and IDiallingRelay.providedBy(frontend.relay) else Session
 
 
 def _say_goodbye(client: Side, words: bytes) -> None:

@@ -14,7 +14,7 @@ from vipproxy.config.kinds import DURATION
 from vipproxy.errors import SessionError
 from vipproxy.interfaces import IBackend, IFrontend, IProtocolPlugin, ISocketFactory
 from vipproxy.protocols.base import ProxyFactory, ProxyProtocol
-from vipproxy.protocols.session import Refusal, Session, silent
+from vipproxy.protocols.session import Refusal, session_type, silent
 from vipproxy.sockets import local_of
 from vipproxy.values import Address
 
@@ -56,8 +56,9 @@ class PassThroughFactory(ProxyFactory):
         frontend = self.frontend
         backend: IBackend | None = frontend.backend
         assert backend is not None
-        session = Session(frontend, sock, self.refusal, self.options.timeout_tunnel)
-        session.start(backend, peer, local_of(sock))
+        kind = session_type(frontend, sock)
+        session = kind(frontend, sock, self.refusal, self.options.timeout_tunnel)
+        session.start(backend, peer, frontend.destination or local_of(sock))
 
 
 @implementer(IProtocolPlugin)

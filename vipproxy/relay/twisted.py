@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from vipproxy.counters import Traffic
 from vipproxy.interfaces import IRelay, IRelaySession, IRelayTaker, Side
-from vipproxy.sockets import attach, end_output, hang_up
+from vipproxy.sockets import TwistedTransports, attach, end_output, hang_up
 from vipproxy.timers import IdleTimer
 from vipproxy.values import Ending
 
@@ -24,6 +24,7 @@ class TwistedRelay:
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
         self.timer = IdleTimer(reactor)
+        self.transports = TwistedTransports(reactor)
 
     def relay(
         self,
@@ -81,8 +82,8 @@ class TwistedRelaySession:
         self._relay.timer.watch(self)
         self._client, self._server = ClientHalf(self, seconds), ServerHalf(self, seconds)
         self._client.peer, self._server.peer = self._server, self._client
-        attach(server, self._server, self._relay.reactor)
-        attach(client, self._client, self._relay.reactor)
+        attach(server, self._server, self._relay.transports)
+        attach(client, self._client, self._relay.transports)
         for half, first in ((self._server, to_server), (self._client, to_client)):
             half.transport.registerProducer(half.peer.transport, True)
             if first:
@@ -104,6 +105,8 @@ class TwistedRelaySession:
     def input_ended(self, half: Half) -> None:
         """One side has said all it has to say."""
         peer = half.peer
+        if self._taker is None or peer.closed:
+            return  # it is over, or will be when this side has got what is its own
         peer.transport.unregisterProducer()
         if peer.input_ended:
             half.transport.loseConnection()

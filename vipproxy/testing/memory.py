@@ -39,10 +39,13 @@ from vipproxy.interfaces import (
     ICluster,
     IConnector,
     IConnectTaker,
+    IDialler,
     ILease,
     ILeaseTaker,
+    IReuser,
     IRevocable,
     IServer,
+    IServerWatcher,
     LeaseRequest,
 )
 from vipproxy.relay.twisted import TwistedRelay
@@ -144,8 +147,13 @@ class FakeLease:
     def release(self, ending: Ending) -> None:
         self._end(ending)
 
+    def settle(self) -> None:
+        if IAttempt.providedBy(self.holder) and not self.established:
+            self.holder.settle()
+
     def revoke(self, ending: Ending) -> None:
         """The server is marked down: the holder is told, once."""
+        self.settle()
         if self._end(ending) and self.holder is not None:
             self.holder.revoked(ending)
 
@@ -175,6 +183,7 @@ class FakeBackend:
         self.requests: list[LeaseRequest] = []
         self.leases: list[FakeLease] = []
         self.forgotten: list[ILeaseTaker] = []
+        self.watchers: list[IServerWatcher] = []
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
         self.requests.append(request)
@@ -198,6 +207,9 @@ class FakeBackend:
     def server_of_cookie(self, value: str) -> FakeServerEntry | None:
         return next((each for each in self.servers if each.cookie == value), None)
 
+    def watch(self, watcher: IServerWatcher) -> None:
+        self.watchers.append(watcher)
+
 
 @implementer(IAttempt)
 @define(eq=False)
@@ -207,6 +219,7 @@ class FakeAttempt:
     backend: Any
     request: LeaseRequest
     taker: IConnectTaker
+    reuser: IReuser | None = None
     cancelled: bool = False
     lease: FakeLease | None = None
 
@@ -218,6 +231,10 @@ class FakeAttempt:
         transport = MemoryTransport(peer=lease.server.address)
         self.taker.connected(lease, transport)
         return transport
+
+    def settle(self) -> bool:
+        """The server has not accepted unless the test said so."""
+        return False
 
     def refuse(self, error: SessionError | None = None) -> None:
         """No server can be reached."""
@@ -235,9 +252,14 @@ class FakeConnector:
         self.attempts: list[FakeAttempt] = []
 
     def connect(
-        self, backend: IBackend, request: LeaseRequest, taker: IConnectTaker
+        self,
+        backend: IBackend,
+        request: LeaseRequest,
+        taker: IConnectTaker,
+        reuser: IReuser | None = None,
+        dialler: IDialler | None = None,
     ) -> FakeAttempt:
-        attempt = FakeAttempt(backend, request, taker)
+        attempt = FakeAttempt(backend, request, taker, reuser)
         self.attempts.append(attempt)
         return attempt
 
@@ -279,4 +301,12 @@ def memory_frontend(
         options = FrontendOptions(protocol=chosen, bind=(VIP,), backend=next(iter(pools)))
     config = FrontendConfig("test", options, protocol_options=None, backends=tuple(pools))
     relay, cluster = TwistedRelay(clock), EmptyCluster()
-    return Frontend(config, clock, connector or FakeConnector(), relay, cluster, pools)
+    return Frontend(
+        config,
+        clock,
+        connector or FakeConnector(),
+        relay,
+        relay.transports,
+        cluster,
+        pools,
+    )

@@ -1,0 +1,99 @@
+"""Every seam of the house. Implementations name the interface they provide; tests verify them.
+
+Two conventions hold throughout. *Plugins* may answer with a value, a Deferred or a coroutine.
+Inside the house, whoever waits is an object with one method for success and one for failure, so
+that a session costs neither a Deferred nor a closure; the call may come before the request
+returns.
+"""
+
+from __future__ import annotations
+
+from vipproxy.interfaces.cluster import (
+    ICluster,
+    IControl,
+    IObserver,
+)
+from vipproxy.interfaces.frontends import (
+    IClosable,
+    IFrontend,
+    IListener,
+    ISocketFactory,
+)
+from vipproxy.interfaces.plugins import (
+    CheckTarget,
+    IBalancerPlugin,
+    ICheckPlugin,
+    IPlugin,
+    IPluginCatalog,
+    IProtocolPlugin,
+    IRequestBalancerPlugin,
+    IStore,
+    IStorePlugin,
+)
+from vipproxy.interfaces.pools import (
+    IBackend,
+    IBalancer,
+    ILease,
+    ILeaseTaker,
+    IRevocable,
+    IServer,
+    IServerWatcher,
+    LeaseRequest,
+)
+from vipproxy.interfaces.relays import (
+    IAttempt,
+    IConnector,
+    IConnectTaker,
+    IDial,
+    IDialler,
+    IDiallingRelay,
+    IDialTaker,
+    IRelay,
+    IRelaySession,
+    IRelayTaker,
+    IReuser,
+    ITransports,
+    Side,
+    WhenLost,
+)
+
+__all__ = [
+    "CheckTarget",
+    "IAttempt",
+    "IBackend",
+    "IBalancer",
+    "IBalancerPlugin",
+    "ICheckPlugin",
+    "IClosable",
+    "ICluster",
+    "IConnectTaker",
+    "IConnector",
+    "IControl",
+    "IDial",
+    "IDialTaker",
+    "IDialler",
+    "IDiallingRelay",
+    "IFrontend",
+    "ILease",
+    "ILeaseTaker",
+    "IListener",
+    "IObserver",
+    "IPlugin",
+    "IPluginCatalog",
+    "IProtocolPlugin",
+    "IRelay",
+    "IRelaySession",
+    "IRelayTaker",
+    "IRequestBalancerPlugin",
+    "IReuser",
+    "IRevocable",
+    "IServer",
+    "IServerWatcher",
+    "ISocketFactory",
+    "IStore",
+    "IStorePlugin",
+    "ITransports",
+    "LeaseRequest",
+    "Side",
+    "WhenLost",
+]
