@@ -1,0 +1,1 @@
+"""The benchmark: vipproxy beside HAProxy and `twisted.protocols.portforward`, in one run."""
