@@ -15,15 +15,20 @@ TIMEOUT = 20.0
 
 
 class Origin:
-    """A server on a free port: one answer a connection, then it closes."""
+    """A server on a free port: one answer a connection, then it closes, unless it `keeps` it."""
 
     def __init__(self) -> None:
         self.answer: bytes | None = b""
         """What it says to a whole request; None: nothing, for as long as the client stays."""
         self.resets = False
         """After its answer it dies, rather than closes."""
+        self.keeps = False
+        """After its answer it waits for another request."""
         self.seen: list[bytes] = []
         """The requests, as they came."""
+        self.connections: list[list[bytes]] = []
+        """The same by connection, in the order in which these were opened."""
+        self.open: list[socket.socket] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -34,6 +39,13 @@ class Origin:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def hang_up(self) -> None:
+        """Close every open connection, whatever is going on there."""
+        for client in self.open:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        self.open.clear()
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -42,15 +54,26 @@ class Origin:
 
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(TIMEOUT)
+        requests: list[bytes] = []
+        self.connections.append(requests)
+        self.open.append(client)
         with contextlib.suppress(OSError), client:
-            self.seen.append(read_request(client))
-            if self.answer is None:
-                client.recv(1)
-            else:
-                client.sendall(self.answer)
+            while request := read_request(client):
+                self.seen.append(request)
+                requests.append(request)
+                if self.answer is None:
+                    client.recv(1)
+                else:
+                    client.sendall(self.answer)
+                if not self.keeps:
+                    break
             if self.resets:
                 time.sleep(0.1)  # a reset overtakes what has not been read yet
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset_on_close(client)
+
+
+def reset_on_close(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def read_request(client: socket.socket) -> bytes:
@@ -88,3 +111,25 @@ def read_all(client: socket.socket) -> bytes:
     while piece := client.recv(65536):
         pieces.append(piece)
     return b"".join(pieces)
+
+
+class Client:
+    """A client that stays: one request after the other."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+
+    def ask(self, request: bytes) -> bytes:
+        """Send a request; the answer, which must have a Content-Length or none."""
+        self.send(request)
+        return read_request(self._socket)
+
+    def send(self, request: bytes) -> None:
+        self._socket.sendall(request)
+
+    def reset(self) -> None:
+        reset_on_close(self._socket)
+        self._socket.close()
+
+    def close(self) -> None:
+        self._socket.close()

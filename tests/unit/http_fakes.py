@@ -3,6 +3,7 @@ or more servers, and a connector that connects when it is told to."""
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from attrs import define, field
@@ -13,7 +14,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.config.options import BackendOptions, CookieOptions
+from vipproxy.config.cookie_options import CookieOptions
+from vipproxy.config.options import BackendOptions
 from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import SessionError
 from vipproxy.interfaces import (
@@ -26,8 +28,12 @@ from vipproxy.interfaces import (
     IRelaySession,
     IServer,
 )
-from vipproxy.protocols.http import HttpFactory, HttpOptions
+from vipproxy.protocols.http import HttpFactory
+from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.sockets import TwistedTransports, attach
 from vipproxy.values import Address, Ending
+
+_turns = count(1)
 
 
 @implementer(ITransport, IHalfCloseableDescriptor)
@@ -49,6 +55,8 @@ class Wire:
         self.ending = ""
         """How our side ended: '', 'half', 'closed', 'aborted'."""
         self.lost = False
+        self.turn = 0
+        """When it was last written to, among all wires."""
         self._producer_paused = False
         self._coming: list[bytes] = []
 
@@ -57,6 +65,7 @@ class Wire:
     def write(self, data: bytes) -> None:
         if self.ending:
             return
+        self.turn = next(_turns)
         self.unsent += data
         if not self.stalled:
             self.drain()
@@ -178,6 +187,11 @@ class FakeLease:
 
     established: bool = False
 
+    def __attrs_post_init__(self) -> None:
+        counters = self.server.counters
+        self.server.sessions += 1
+        counters.sessions_max = max(counters.sessions_max, self.server.sessions)
+
     def connected(self) -> None:
         self.established = True
 
@@ -187,8 +201,10 @@ class FakeLease:
     def release(self, ending: Ending) -> None:
         if not self.endings:
             self.endings.append(ending)
+            self.server.sessions -= 1
 
     def revoke(self, ending: Ending) -> None:
+        self.server.sessions -= 1
         self.holder.revoked(ending)
 
 
@@ -199,6 +215,7 @@ class FakeBackend:
     servers: list[FakeServer]
     name: str = "pool"
     counters: Counters = field(factory=Counters)
+    watchers: list[Any] = field(factory=list)
 
     def lease(self, request: Any, taker: Any) -> None:
         raise AssertionError("the connector's affair")
@@ -209,6 +226,13 @@ class FakeBackend:
     def server_of_cookie(self, value: str) -> FakeServer | None:
         return next((each for each in self.servers if each.cookie == value), None)
 
+    def watch(self, watcher: Any) -> None:
+        self.watchers.append(watcher)
+
+    def mark_down(self, server: FakeServer) -> None:
+        for watcher in self.watchers:
+            watcher.server_fell(server)
+
 
 @implementer(IAttempt)
 @define(eq=False)
@@ -216,10 +240,14 @@ class FakeAttempt:
     backend: FakeBackend
     request: Any
     taker: Any
+    reuser: Any = None
     cancelled: bool = False
 
     def cancel(self) -> None:
         self.cancelled = True
+
+    def settle(self) -> bool:
+        return False
 
 
 @implementer(IConnector)
@@ -235,8 +263,10 @@ class FakeConnector:
         self.stalled = False
         self.error: SessionError | None = None
 
-    def connect(self, backend: Any, request: Any, taker: Any) -> FakeAttempt:
-        attempt = FakeAttempt(backend, request, taker)
+    def connect(
+        self, backend: Any, request: Any, taker: Any, reuser: Any = None, dialler: Any = None
+    ) -> FakeAttempt:
+        attempt = FakeAttempt(backend, request, taker, reuser)
         self.attempts.append(attempt)
         if self.error is not None:
             taker.connect_failed(self.error)
@@ -249,6 +279,8 @@ class FakeConnector:
         backend = attempt.backend
         chosen = backend.server_of_cookie(attempt.request.cookie or "") if cookie else None
         self.leases.append(FakeLease(chosen or backend.servers[0], by_cookie=chosen is not None))
+        if attempt.reuser is not None and attempt.reuser.reuse(self.leases[-1]):
+            return
         self.wires.append(Wire(self.clock, self.stalled))
         attempt.taker.connected(self.leases[-1], self.wires[-1])
 
@@ -259,7 +291,7 @@ class FakeTunnel:
         self.__dict__.update(given)
         self.is_shut = False
 
-    def shut_down(self) -> None:
+    def shut_down(self, last_words: bytes = b"") -> None:
         self.is_shut = True
 
 
@@ -267,6 +299,9 @@ class FakeTunnel:
 class FakeRelay:
     def __init__(self) -> None:
         self.tunnels: list[Any] = []
+
+    def stop(self) -> None:
+        """Nothing is left behind."""
 
     def relay(
         self, client: Any, server: Any, taker: Any, traffic: Any, client_timeout: float,
@@ -295,6 +330,7 @@ class FakeFrontend:
     counters: Counters = field(factory=Counters)
     relay: FakeRelay = field(factory=FakeRelay)
     cluster: Any = None
+    destination: Address | None = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
 
@@ -304,18 +340,32 @@ class FakeFrontend:
     def opened(self, client: Any) -> Traffic:
         return self.clients.setdefault(client, Traffic())
 
+    def handed_over(self, client: Any, heir: Any) -> None:
+        self.clients[heir] = self.clients.pop(client)
+
     def closed(self, client: Any) -> None:
         self.clients.pop(client, None)
+
+    def attach(self, side: Any, protocol: Any) -> Any:
+        return attach(side, protocol, TwistedTransports(self.clock))
 
 
 class Proxy:
     """An HTTP frontend with one client, all in memory."""
 
     def __init__(
-        self, cookie: CookieOptions | None = None, timeout_server: float = 20.0, **options: Any
+        self,
+        cookie: CookieOptions | None = None,
+        timeout_server: float = 20.0,
+        send_proxy: str | None = None,
+        backend: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
+        """`backend` has more of the backend's options, `options` are the protocol's."""
         servers = [FakeServer("s1", "c1"), FakeServer("s2", "c2")]
-        backend_options = BackendOptions(cookie=cookie, timeout_server=timeout_server)
+        backend_options = BackendOptions(
+            cookie=cookie, timeout_server=timeout_server, send_proxy=send_proxy, **backend or {}
+        )
         self.backend = FakeBackend(backend_options, servers)
         self.clock = Clock()
         self.connector = FakeConnector(self.clock)
@@ -331,8 +381,8 @@ class Proxy:
 
     @property
     def server(self) -> Wire:
-        """The latest connection to a server."""
-        return self.connector.wires[-1]
+        """The connection to a server that was written to last."""
+        return max(self.connector.wires, key=lambda wire: wire.turn)
 
     @property
     def lease(self) -> FakeLease:
@@ -340,8 +390,10 @@ class Proxy:
 
     def ask(self, request: bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") -> bytes:
         """What the server gets for a request."""
+        before = {wire: len(wire.sent) for wire in self.connector.wires}
         self.client.receive(request)
-        return self.server.sent
+        server = self.server
+        return server.sent[before.get(server, 0) :]
 
     def reply(self, response: bytes) -> bytes:
         """What the client gets for a response."""

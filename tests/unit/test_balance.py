@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from vipproxy.backends.balance import First, LeastConn, RandomDraws, RoundRobin, Source
-from vipproxy.interfaces import IBalancer, IServer, LeaseRequest
+from vipproxy.backends.balance import First, LeastConn, RandomDraws, RoundRobin
+from vipproxy.backends.balance_hash import (
+    HeaderBalancing,
+    HeaderOptions,
+    ParameterBalancing,
+    ParameterOptions,
+    SourceBalancing,
+    UriBalancing,
+    UriOptions,
+)
+from vipproxy.framing.http1 import parse_request
+from vipproxy.interfaces import IBalancer, IRequestBalancerPlugin, IServer, LeaseRequest
 from vipproxy.testing import FakeServerEntry
 from vipproxy.values import Address
 
@@ -117,34 +129,137 @@ class RandomOrder(SynchronousTestCase):
         self.assertEqual(drawn, [([1, 1, 2], 2)])
 
 
+def source() -> IBalancer:
+    return SourceBalancing().balancer(None)
+
+
 class SourceOrder(SynchronousTestCase):
     def test_stable(self) -> None:
         """A client's address decides, not its port, and any proxy computes the same."""
         servers = make_servers(1, 1, 1)
         for host in ("192.0.2.7", "2001:db8::7"):
             found = {
-                Source().pick(servers, LeaseRequest(Address(host, port), VIP)).name
+                source().pick(servers, LeaseRequest(Address(host, port), VIP)).name
                 for port in range(1024, 1124)
             }
             self.assertEqual(len(found), 1)
 
-    def test_minimal_movement(self) -> None:
-        """A server that leaves moves its own clients alone."""
-        servers, balancer = make_servers(1, 1, 1, 1), Source()
-        for request in requests(500):
-            before = balancer.pick(servers, request).name
-            after = balancer.pick(servers[1:], request).name
-            self.assertTrue(before in ("1", after))
-
-    def test_weights(self) -> None:
+    def test_spread(self) -> None:
         """Clients spread by weight."""
-        servers, balancer = make_servers(3, 1), Source()
+        servers, balancer = make_servers(3, 1), source()
         found = Counter(balancer.pick(servers, request).name for request in requests(2000))
         self.assertApproximates(found["1"] / 2000, 0.75, 0.05)
+
+
+class HashOrder(SynchronousTestCase):
+    """Consistent hashing of a request's key."""
+
+    def setUp(self) -> None:
+        self.balancer = UriBalancing().balancer(UriOptions())
+
+    def pick(self, servers: Sequence[IServer], key: bytes | None) -> str:
+        return self.balancer.pick(servers, evolve(REQUEST, key=key)).name
+
+    @settings(deadline=None)
+    @given(
+        st.lists(st.integers(min_value=1, max_value=256), min_size=2, max_size=12),
+        st.lists(st.binary(max_size=20), min_size=1, max_size=40),
+        st.data(),
+    )
+    def test_one_leaves(self, weights: list[int], keys: list[bytes], data: st.DataObject) -> None:
+        """A server that leaves moves its own keys alone, and gets the same ones back."""
+        servers = make_servers(*weights)
+        gone = data.draw(st.sampled_from(servers))
+        others = [server for server in servers if server is not gone]
+        for key in keys:
+            before = self.pick(servers, key)
+            if before != gone.name:
+                self.assertEqual(self.pick(others, key), before)
+            self.assertEqual(self.pick(servers, key), before)
+
+    @settings(deadline=None)
+    @given(
+        st.lists(st.integers(min_value=1, max_value=256), min_size=2, max_size=12),
+        st.lists(st.binary(max_size=20), min_size=1, max_size=40),
+        st.data(),
+    )
+    def test_weight(self, weights: list[int], keys: list[bytes], data: st.DataObject) -> None:
+        """A server whose weight grows takes keys from others, and nobody else moves."""
+        servers = make_servers(*weights)
+        before = [self.pick(servers, key) for key in keys]
+        heavier = data.draw(st.sampled_from(servers))
+        heavier.weight *= 2
+        for key, name in zip(keys, before, strict=True):
+            self.assertIn(self.pick(servers, key), (name, heavier.name))
+
+    @settings(deadline=None)
+    @given(st.lists(st.binary(max_size=20), min_size=1), st.randoms())
+    def test_order(self, keys: list[bytes], chance: Random) -> None:
+        """The order of the servers does not matter, nor does what was asked before."""
+        servers = make_servers(1, 2, 3, 1)
+        shuffled = chance.sample(servers, len(servers))
+        fresh = UriBalancing().balancer(UriOptions())
+        for key in keys:
+            again = fresh.pick(shuffled, evolve(REQUEST, key=key)).name
+            self.assertEqual(self.pick(servers, key), again)
+
+    def test_shares(self) -> None:
+        """Keys spread by weight, also where they hardly differ."""
+        servers = make_servers(3, 1, 2)
+        found = Counter(self.pick(servers, b"/images/%d.png" % i) for i in range(6000))
+        for name, share in ("1", 0.5), ("2", 1 / 6), ("3", 1 / 3):
+            self.assertApproximates(found[name] / 6000, share, 0.03)
+
+    def test_without_a_key(self) -> None:
+        """Without a key servers take turns."""
+        servers = make_servers(1, 1, 1)
+        self.assertEqual("".join(self.pick(servers, None) for _ in range(6)), "123123")
+        self.assertEqual({self.pick(servers, b"") for _ in range(6)}, {self.pick(servers, b"")})
+
+
+class Keys(SynchronousTestCase):
+    """What is hashed; HAProxy's own keys are in tests/differential."""
+
+    def key(self, plugin: Any, options: Any, line: bytes = b"GET /a/b?c HTTP/1.1") -> bytes | None:
+        head = parse_request(line + b"\r\nHost: a\r\nX-User: me, you\r\nx-user: he\r\n\r\n")
+        found: bytes | None = plugin.key_reader(options)(head)
+        return found
+
+    def test_uri(self) -> None:
+        """The URI up to the question mark, whole, or its beginning."""
+        for words, key in (
+            ({}, b"/a/b"), ({"whole": True}, b"/a/b?c"), ({"len": 2}, b"/a"), ({"depth": 1}, b"/a"),
+            ({"whole": True, "depth": 2}, b"/a/b?c"), ({"depth": 9, "len": 3}, b"/a/"),
+        ):  # fmt: skip
+            self.assertEqual(self.key(UriBalancing(), UriOptions(**words)), key, words)
+
+    def test_path(self) -> None:
+        """With path-only an absolute URI has the key of its path."""
+        line = b"GET http://a/a/b?c HTTP/1.1"
+        self.assertEqual(self.key(UriBalancing(), UriOptions(path_only=True), line), b"/a/b")
+        self.assertEqual(self.key(UriBalancing(), UriOptions(), line), b"http://a/a/b")
+
+    def test_header(self) -> None:
+        """The first value of a header, whatever its case; nothing where it is missing."""
+        plugin = HeaderBalancing()
+        self.assertEqual(self.key(plugin, HeaderOptions(name="X-USER")), b"me")
+        self.assertIsNone(self.key(plugin, HeaderOptions(name="X-Use")))
+
+    def test_parameter(self) -> None:
+        """A parameter of the query; its name is taken literally."""
+        line = b"GET /user=0?xuser=1&u.er=2&user=3&user=4 HTTP/1.1"
+        for name, key in ("user", b"3"), ("u.er", b"2"), ("use", None), ("ser", None):
+            found = self.key(ParameterBalancing(), ParameterOptions(name=name), line)
+            self.assertEqual(found, key, name)
 
 
 class Interfaces(SynchronousTestCase):
     def test_all(self) -> None:
         """Every balancer provides IBalancer."""
-        for balancer in (RoundRobin(), LeastConn(), First(), RandomDraws(2), Source()):
+        for balancer in (RoundRobin(), LeastConn(), First(), RandomDraws(2), source()):
             verifyObject(IBalancer, balancer)
+
+    def test_by_request(self) -> None:
+        """Those that want something of the request say so."""
+        for plugin in UriBalancing(), HeaderBalancing(), ParameterBalancing():
+            verifyObject(IRequestBalancerPlugin, plugin)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.config_fakes import FakeCatalog, HttpCheckOptions
+from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.config.kinds import BadValue, Kind
 from vipproxy.config.options import (
     CheckOptions,
-    CookieOptions,
     KeepaliveOptions,
     ServerOptions,
     StatsSocketOptions,

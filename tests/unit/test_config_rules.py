@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.config_fakes import MINIMAL, FakeCatalog, heads, report
+from vipproxy import native
 from vipproxy.config import loads
 
 
@@ -164,3 +165,18 @@ class Global(SynchronousTestCase):
         (warning,) = loaded.warnings
         self.assertEqual((warning.line, warning.column, warning.message), (2, 11, message))
         self.assertEqual(loads(text, FakeCatalog(), "cluster.ini", 4100).warnings, [])
+
+
+class Relay(SynchronousTestCase):
+    def test_threads_of_nobody(self) -> None:
+        """The Twisted engine has no threads: to ask for some is an error."""
+        shown = report("[global]\nrelay = twisted\nrelay-threads = 2\n" + MINIMAL)
+        self.assertIn("error: 'relay-threads' are the native relay's", shown)
+
+    def test_not_installed(self) -> None:
+        """The native relay cannot be had where it was not built; `auto` does without it."""
+        self.patch(native, "available", False)
+        self.patch(native, "why_not", "no module named _engine")
+        shown = report("[global]\nrelay = native\n" + MINIMAL)
+        self.assertIn("the native relay is not installed here: no module named _engine", shown)
+        self.assertEqual(heads("[global]\nrelay = auto\n" + MINIMAL), [])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from vipproxy.framing.http1 import MalformedMessage, parse_response
 from vipproxy.framing.http_body import (
+    TRAILER_LIMIT,
     BodyReader,
     ChunkedReader,
     CloseReader,
@@ -38,7 +37,36 @@ def split(data: bytes, sizes: list[int]) -> list[bytes]:
     return [*pieces, data[at:]]
 
 
+def single(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
 sizes = st.lists(st.integers(1, 9), max_size=40)
+
+
+almost_chunks = st.lists(
+    st.sampled_from(
+        [b"3\r\nabc\r\n", b"0\r\n\r\n", b"0\r\n", b"X: y\r\n", b"\r\n", b"3;a=b", b"a", b"\n",
+         b"\r", b" "]
+    ),
+    max_size=8,
+).map(b"".join)  # fmt: skip
+
+
+def verdict(pieces: list[bytes]) -> tuple[str, bytes]:
+    """What becomes of a chunked body: finished, unfinished or malformed; its content, if whole."""
+    reader = ChunkedReader()
+    try:
+        forwarded, rest = read(reader, pieces)
+    except MalformedMessage:
+        return "malformed", b""
+    if not reader.done:
+        return "unfinished", b""
+    again = ChunkedReader(plain=True)
+    content, beyond = read(again, [forwarded])
+    assert again.done
+    assert not beyond
+    return "finished", content + b"|" + rest
 
 
 class BodyTests(SynchronousTestCase):
@@ -73,12 +101,23 @@ class BodyTests(SynchronousTestCase):
         data = b"0\r\nA: b\r\ncontent-length: 3\r\nHost: c\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.assertEqual(read(ChunkedReader(), [data])[0], b"0\r\nA: b\r\n\r\n")
 
-    @settings(deadline=None)
-    @given(st.lists(st.sampled_from([b"3", b"\r\n", b"abc", b"0", b";", b"\n", b"X: y"])))
-    def test_any_bytes(self, pieces: list[bytes]) -> None:
-        """Any bytes are read, or refused with the protocol's error."""
-        with contextlib.suppress(MalformedMessage):
-            read(ChunkedReader(), pieces)
+    @settings(max_examples=300, deadline=None)
+    @given(almost_chunks, sizes)
+    def test_any_bytes(self, data: bytes, sizes: list[int]) -> None:
+        """Any bytes are read, or refused with the protocol's error, in whatever pieces they come;
+        what is forwarded of them is chunked well."""
+        verdicts = [verdict(pieces) for pieces in ([data], split(data, sizes), single(data))]
+        self.assertEqual(verdicts, [verdicts[0]] * 3)
+
+    def test_bounded(self) -> None:
+        """Size lines and trailers that do not end are refused, and never held beyond that."""
+        for endless in b"0;x", b"0\r\nX: y", b"0\r\n":
+            reader = ChunkedReader()
+            with self.assertRaises(MalformedMessage):
+                reader.feed(endless)
+                for _ in range(200):
+                    reader.feed(b"X" * 100 if endless != b"0\r\n" else b"X: y\r\n" * 17)
+            self.assertLessEqual(len(reader._held), TRAILER_LIMIT)
 
     def test_bodiless(self) -> None:
         """HEAD, 204 and 304 have no body, whatever their fields say."""

@@ -12,6 +12,7 @@ from tests.unit.http_fakes import Proxy
 from vipproxy.errors import ConnectFailed, ConnectTimeout, InternalError, NoServer, QueueTimeout
 from vipproxy.interfaces import IProtocolPlugin
 from vipproxy.protocols.http import HttpProtocol
+from vipproxy.protocols.http_options import ForwardedForOptions
 from vipproxy.values import Ending
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -32,13 +33,12 @@ class ExchangeTests(SynchronousTestCase):
         verifyObject(IProtocolPlugin, HttpProtocol())
 
     def test_request_and_response(self) -> None:
-        """A request goes to a server on a connection of its own, the response comes back."""
+        """A request goes to a server, the response comes back, and both connections stay."""
         proxy = self.proxy
-        expected = b"GET / HTTP/1.1\r\nHost: a\r\nconnection: close\r\n\r\n"
-        self.assertEqual(proxy.ask(GET), expected)
+        self.assertEqual(proxy.ask(GET), GET)
         self.assertEqual(proxy.reply(SHORT), SHORT)
         self.assertEqual(proxy.lease.endings, [Ending.NORMAL])
-        self.assertTrue(proxy.server.lost)
+        self.assertFalse(proxy.server.lost)
         self.assertFalse(proxy.client.ending)
 
     def test_one_by_one(self) -> None:
@@ -94,11 +94,12 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual(proxy.client.ending, "closed")
 
     def test_old_client(self) -> None:
-        """An HTTP/1.0 client is told `keep-alive` where it asked for it, else `close`."""
+        """An HTTP/1.0 client is told `keep-alive` where it asked for it, else `close`; the server
+        is asked for it."""
         proxy = self.proxy
         proxy.ask(OLD[:-2] + b"Connection: keep-alive\r\n\r\n")
         self.assertIn(b"\r\nconnection: keep-alive\r\n", proxy.reply(SHORT))
-        self.assertEqual(proxy.ask(OLD), b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(proxy.ask(OLD), b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
         self.assertIn(b"\r\nconnection: close\r\n", proxy.reply(SHORT))
         self.assertEqual(proxy.client.ending, "closed")
 
@@ -189,7 +190,7 @@ class ExchangeTests(SynchronousTestCase):
 
     def test_forwarded_for(self) -> None:
         """With `forwarded-for` servers learn the client's address, after what it claims itself."""
-        proxy = Proxy(forwarded_for=True)
+        proxy = Proxy(forwarded_for=ForwardedForOptions())
         sent = proxy.ask(GET[:-2] + b"X-Forwarded-For: 1.2.3.4\r\n\r\n")
         self.assertIn(b"X-Forwarded-For: 1.2.3.4\r\nx-forwarded-for: 192.0.2.7\r\n", sent)
 

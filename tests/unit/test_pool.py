@@ -11,6 +11,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.pools import CLIENT, FAIL, PASS, VIP, Diary, ask, fail, judge, make_pool, servers
+from vipproxy.counters import Traffic
 from vipproxy.errors import ConnectFailed, InternalError, NoServer, QueueTimeout
 from vipproxy.interfaces import IBackend, IBalancer, ILease, IServer, LeaseRequest
 from vipproxy.values import Address, AdminState, Ending
@@ -469,6 +470,41 @@ class Accounting(SynchronousTestCase):
         snapshot = pool.snapshot("tcp", 2, 100)
         self.assertEqual((snapshot.downtime, snapshot.times_down), (5, 1))
         self.assertEqual(snapshot.servers[0].downtime, 5)
+
+
+class TheLease(SynchronousTestCase):
+    def test_lets_go_of_its_holder(self) -> None:
+        """However it ends, lease and holder form no cycle that would wait for the collector."""
+        pool = make_pool(servers(""))
+        leases = [client.lease for client in (ask(pool), ask(pool), ask(pool, connect=False))]
+        released, revoked, refused = [lease for lease in leases if lease is not None]
+        released.release(Ending.NORMAL)
+        revoked.revoke(Ending.KILLED)
+        refused.refused(ConnectFailed("Connection refused"))
+        self.assertEqual([each.holder for each in (released, revoked, refused)], [None] * 3)
+
+    def test_traffic(self) -> None:
+        """It has an account of its own, unless its user brings one; either is the server's."""
+        pool = make_pool(servers(""))
+        own, brought = ask(pool).lease, ask(pool).lease
+        assert own is not None
+        assert brought is not None
+        own.traffic.bytes_in += 3
+        brought.traffic = Traffic(bytes_in=4)
+        self.assertEqual(pool.snapshot("tcp", 3, 0).counters.bytes_in, 7)
+        own.release(Ending.NORMAL)
+        brought.release(Ending.NORMAL)
+        server = pool.servers[0].counters
+        self.assertEqual((server.bytes_in, pool.counters.bytes_in, server.sessions), (7, 7, 0))
+
+    def test_room_counts_only_where_there_is_a_limit(self) -> None:
+        """Of servers with and without maxconn the full ones are left out, until there is room."""
+        pool = make_pool(servers("maxconn=1", ""))
+        first, *others = [ask(pool) for _ in range(4)]
+        self.assertEqual([each.server for each in (first, *others)], ["s1", "s2", "s2", "s2"])
+        assert first.lease is not None
+        first.lease.release(Ending.NORMAL)
+        self.assertEqual({ask(pool).server for _ in range(2)}, {"s1", "s2"})
 
 
 @implementer(IBalancer)

@@ -1,8 +1,7 @@
-"""The built-in balancers, and the plugins that make one for each backend."""
+"""Balancers by turn, by load and by chance, and the plugins that make one for each backend."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -30,25 +29,29 @@ class RoundRobin:
     due: dict[str, float] = Factory(dict)
 
     def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
-        chosen = self._next(servers)
-        period = sum(server.weight for server in servers) / chosen.weight
+        chosen, position = self._next(servers), self.position
+        period = sum([server.weight for server in servers]) / chosen.weight
+        last = self.due.get(chosen.name, position)
         # It may be late by a period, so that no share is lost; what it was away for is.
-        last = max(self.due.get(chosen.name, self.position), self.position - period)
-        self.due[chosen.name] = last + period
-        self.position += 1
+        self.due[chosen.name] = (last if last > position - period else position - period) + period
+        self.position = position + 1
         return chosen
 
     def _next(self, servers: Sequence[IServer]) -> IServer:
-        due = self.due
-        started = [server for server in servers if server.name in due]
-        soonest = min(started, key=lambda s: (int(due[s.name]), -s.weight), default=None)
-        if soonest is not None and int(due[soonest.name]) <= self.position:
-            return soonest
-        fresh = [server for server in servers if server.name not in due]
-        if fresh:
-            return max(fresh, key=lambda server: server.weight)
-        assert soonest is not None
-        return soonest
+        """Who is due; else who never went, the heaviest first; else who is due next."""
+        due, turn = self.due, math.inf
+        soonest: IServer | None = None
+        fresh: IServer | None = None
+        for server in servers:
+            at = due.get(server.name)
+            if at is None:
+                if fresh is None or server.weight > fresh.weight:
+                    fresh = server
+            elif soonest is None or (int(at), -server.weight) < (turn, -soonest.weight):
+                soonest, turn = server, int(at)
+        chosen = soonest if fresh is None or turn <= self.position else fresh
+        assert chosen is not None
+        return chosen
 
 
 @implementer(IBalancer)
@@ -85,24 +88,6 @@ class RandomDraws:
     def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
         drawn = self.draw(servers, weights=[s.weight for s in servers], k=self.draws)
         return min(drawn, key=lambda server: server.sessions / server.weight)
-
-
-@implementer(IBalancer)
-class Source:
-    """By the client's address: weighted rendezvous hashing.
-
-    A server that leaves moves only its own clients; every proxy computes the same.
-    """
-
-    def pick(self, servers: Sequence[IServer], request: LeaseRequest) -> IServer:
-        client = request.client.host
-        return max(servers, key=lambda server: _score(client, server))
-
-
-def _score(key: str, server: IServer) -> float:
-    digest = hashlib.blake2b(f"{key}|{server.name}".encode(), digest_size=8).digest()
-    uniform = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
-    return -server.weight / math.log(uniform)
 
 
 @implementer(IBalancerPlugin)
@@ -152,13 +137,3 @@ class RandomBalancing:
 
     def balancer(self, options: Any) -> IBalancer:
         return RandomDraws(options.draws)
-
-
-@implementer(IBalancerPlugin)
-class SourceBalancing:
-    """By the client's address."""
-
-    options = None
-
-    def balancer(self, options: Any) -> IBalancer:
-        return Source()

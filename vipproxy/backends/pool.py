@@ -29,7 +29,14 @@ from vipproxy.errors import (
     ServersFull,
     SessionError,
 )
-from vipproxy.interfaces import IBackend, ILease, ILeaseTaker, IObserver, LeaseRequest
+from vipproxy.interfaces import (
+    IBackend,
+    ILease,
+    ILeaseTaker,
+    IObserver,
+    IServerWatcher,
+    LeaseRequest,
+)
 from vipproxy.timers import IdleTimer
 from vipproxy.values import AdminState, BackendSnapshot, CheckResult, CheckStatus
 
@@ -63,6 +70,7 @@ class Pool(MultiService):
         self.counters = Counters()
         self._clock = reactor
         self.state_changed = state_changed
+        self.watchers: list[IServerWatcher] = []
         self._waiters: dict[ILeaseTaker, Waiter] = {}
         self._patience = IdleTimer(reactor)
         self.pins = StickTable(options.stick, reactor) if options.stick else None
@@ -70,7 +78,6 @@ class Pool(MultiService):
         self.servers = [self._server(each, i) for i, each in enumerate(config.servers, 1)]
         balancer = options.balance.plugin.balancer(options.balance.options)
         self.selection = Selection(self.name, options, self.servers, self.pins, balancer)
-        self.selection.refresh()
         self.availability = Availability(reactor.seconds(), bool(self.selection.usable))
         self.monitor = Monitor(self, reactor)
         self.monitor.setServiceParent(self)
@@ -104,10 +111,13 @@ class Pool(MultiService):
     # -- leases -------------------------------------------------------------------------
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
-        limit = self.options.queue_limit
-        arrived = self._clock.seconds() - request.waited
-        waiter = Waiter(request, taker, arrived, limit, self._gave_up)
-        self._settle(waiter, self._choose(waiter))
+        place = self._choose(request)
+        if isinstance(place, Queue):
+            arrived = self._clock.seconds() - request.waited
+            limit = self.options.queue_limit
+            self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
+        else:
+            self._answer(request, taker, place)
 
     def acquire(self, request: LeaseRequest) -> Deferred[ILease]:
         """The same for those who wait with a Deferred; cancelling it forgets the wish."""
@@ -123,42 +133,42 @@ class Pool(MultiService):
     def server_of_cookie(self, value: str) -> Server | None:
         return self.selection.of_cookie(value)
 
-    def _choose(self, waiter: Waiter) -> Server | Queue | SessionError:
+    def watch(self, watcher: IServerWatcher) -> None:
+        self.watchers.append(watcher)
+
+    def _choose(self, request: LeaseRequest) -> Server | Queue | SessionError:
         try:
-            return self.selection.choose(waiter.request)
+            return self.selection.choose(request)
         except SessionError as error:
             return error
 
-    def _settle(self, waiter: Waiter, place: Server | Queue | SessionError) -> None:
-        """Grant, queue, or refuse."""
-        if isinstance(place, Server):
-            self._grant(waiter, place)
-        elif isinstance(place, Queue):
-            self._wait(waiter, place)
+    def _answer(
+        self, request: LeaseRequest, taker: ILeaseTaker, answer: Server | SessionError
+    ) -> None:
+        if isinstance(answer, Server):
+            self._grant(request, taker, answer)
         else:
-            self._refuse(waiter, place)
+            self._refuse(taker, answer)
 
-    def _grant(self, waiter: Waiter, server: Server) -> None:
+    def _grant(self, request: LeaseRequest, taker: ILeaseTaker, server: Server) -> None:
         now = self._clock.seconds()
-        request = waiter.request
-        lease = Lease(self, server, self._pin(request, server))
-        lease.by_cookie = request.cookie is not None and request.cookie == server.cookie
+        pin = None if self.pins is None else self._pin(self.pins, request, server)
+        by_cookie = request.cookie is not None and request.cookie == server.cookie
+        lease = Lease(self, server, pin, by_cookie)
         server.lease_opened(lease, now)
         self.counters.session_opened(now)
-        if not lease.by_cookie:
+        if not by_cookie:
             server.counters.chosen += 1
             self.counters.chosen += 1
         if request.tried:
             self._count_retry(server, again=server.name in request.tried)
-        waiter.taker.leased(lease)
+        taker.leased(lease)
 
-    def _pin(self, request: LeaseRequest, server: Server) -> Pin | None:
-        if self.pins is None:
-            return None
-        key = self.pins.key_of(request)
-        before = self.pins.lookup(key)
+    def _pin(self, pins: StickTable, request: LeaseRequest, server: Server) -> Pin | None:
+        key = pins.key_of(request)
+        before = pins.lookup(key)
         changed = before is None or before.server != server.name
-        pin = self.pins.use(key, server.name)
+        pin = pins.use(key, server.name)
         if changed:
             self.state_changed()
         return pin
@@ -175,8 +185,9 @@ class Pool(MultiService):
     def lease_released(self, lease: Lease) -> None:
         """What an ending counts as is the protocol's to say: it knows how far the session was."""
         self._lease_closed(lease)
-        self._serve(lease.server.queue)
-        self._serve(self.selection.queue)
+        if self._waiters:
+            self._serve(lease.server.queue)
+            self._serve(self.selection.queue)
 
     def lease_refused(self, lease: Lease, error: SessionError) -> None:
         """A refused connection is news: it counts as a failed check, and hurries the next."""
@@ -202,7 +213,9 @@ class Pool(MultiService):
             self.counters.server_aborts += 1
 
     def _lease_closed(self, lease: Lease) -> None:
-        self.counters.session_closed(lease.traffic)
+        traffic = lease.traffic
+        lease.server.lease_closed(lease, traffic)
+        self.counters.session_closed(traffic)
         if lease.pin is not None and self.pins is not None:
             self.pins.release(lease.pin)
 
@@ -219,17 +232,18 @@ class Pool(MultiService):
         del self._waiters[waiter.taker]
         self._patience.forget(waiter)
 
-    def _refuse(self, waiter: Waiter, error: SessionError) -> None:
+    def _refuse(self, taker: ILeaseTaker, error: SessionError) -> None:
         self.counters.connect_errors += 1
-        waiter.taker.refused(error)
+        taker.refused(error)
 
     def _gave_up(self, waiter: Waiter) -> None:
         self._leave(waiter)
         if self.selection.usable:
-            self._refuse(waiter, ServersFull(f"all servers of backend '{self.name}' are full"))
+            error = ServersFull(f"all servers of backend '{self.name}' are full")
+            self._refuse(waiter.taker, error)
         else:
             text = f"no server of backend '{self.name}' became available in time"
-            self._refuse(waiter, QueueTimeout(text))
+            self._refuse(waiter.taker, QueueTimeout(text))
 
     def _serve(self, queue: Queue) -> None:
         """Let those at the head of a queue go, as far as there is room now.
@@ -246,11 +260,14 @@ class Pool(MultiService):
 
     def _serve_while_room(self, queue: Queue) -> None:
         while (waiter := queue.first()) is not None:
-            place = self._choose(waiter)
+            place = self._choose(waiter.request)
             if place is queue:
                 return
             self._leave(waiter)
-            self._settle(waiter, place)
+            if isinstance(place, Queue):
+                self._wait(waiter, place)
+            else:
+                self._answer(waiter.request, waiter.taker, place)
 
     def serve_all(self) -> None:
         """Something has changed that may let any of those go who wait."""

@@ -24,7 +24,12 @@ class Server:
     ledger: Ledger | None
     """None for a server without a check: always up."""
     availability: Availability
+    name: str = field(init=False)
+    address: Address = field(init=False)
+    cookie: str | None = field(init=False)
+    backup: bool = field(init=False)
     weight: int = field(init=False)
+    maxconn: int = field(init=False)
     admin: AdminState = AdminState.READY
     suspect: bool = False
     """It has refused a client, and not passed a check since."""
@@ -37,29 +42,11 @@ class Server:
     queue: Queue = field(factory=Queue)
 
     def __attrs_post_init__(self) -> None:
-        self.weight = self.config.options.weight
-        if self.config.options.disabled:
+        options = self.config.options
+        self.name, self.address, self.cookie = self.config.name, options.address, options.cookie
+        self.backup, self.weight, self.maxconn = options.backup, options.weight, options.maxconn
+        if options.disabled:
             self.admin = AdminState.MAINT
-
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-    @property
-    def address(self) -> Address:
-        return self.config.options.address
-
-    @property
-    def cookie(self) -> str | None:
-        return self.config.options.cookie
-
-    @property
-    def backup(self) -> bool:
-        return self.config.options.backup
-
-    @property
-    def maxconn(self) -> int:
-        return self.config.options.maxconn
 
     @property
     def sessions(self) -> int:

@@ -26,12 +26,12 @@ class StickTable:
 
     options: StickOptions
     clock: IReactorTime
+    exclusive: bool = field(init=False)
+    """All clients share one pin: no two servers may ever serve at once."""
     _pins: dict[str, Pin] = field(factory=dict, init=False)
 
-    @property
-    def exclusive(self) -> bool:
-        """All clients share one pin: no two servers may ever serve at once."""
-        return self.options.key == "dst"
+    def __attrs_post_init__(self) -> None:
+        self.exclusive = self.options.key == "dst"
 
     def key_of(self, request: LeaseRequest) -> str:
         return request.destination.host if self.exclusive else request.client.host

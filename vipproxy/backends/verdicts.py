@@ -86,8 +86,11 @@ class Verdicts:
         had_usable = bool(self._pool.selection.usable)
         server.suspect = False
         self.refresh(server)
+        self._settle(server)
         shuts = self._pool.options.shuts_sessions_down
         closed = self._end_sessions(server, Ending.MARKED_DOWN) if shuts else 0
+        for watcher in self._pool.watchers:
+            watcher.server_fell(server)
         self._let_go(server)
         self._announce(server, f"{text}. {self._left()} {closed} sessions shut down", "alert")
         if had_usable and not self._pool.selection.usable:
@@ -99,6 +102,12 @@ class Verdicts:
         self.refresh(server)
         self._announce(server, text, "notice")
         self._pool.serve_all()
+
+    def _settle(self, server: Server) -> None:
+        """Whom it has accepted before we knew has a session; the others go elsewhere after all
+        sessions have ended."""
+        for lease in list(server.leases):
+            lease.settle()
 
     def _end_sessions(self, server: Server, ending: Ending) -> int:
         """End its sessions, but not yet the attempts to connect, which begin anew elsewhere."""
@@ -145,6 +154,7 @@ class Verdicts:
         """In the same order as at a mark-down: at no instant do two servers have sessions."""
         old = self._pool.selection.named(holder)
         assert old is not None
+        self._settle(old)
         closed = self._end_sessions(old, Ending.KILLED)
         self._let_go(old)
         text = f"takes over from {holder} (fail-back). {closed} sessions shut down"

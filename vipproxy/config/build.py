@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs import define
 
-from vipproxy.config.declare import Option, create, options_of
+from vipproxy.config.declare import Option, create, key_of_names, options_of
 from vipproxy.config.document import Document, Section, Setting
 from vipproxy.config.drafts import (
     BackendDraft,
@@ -130,10 +130,9 @@ class _Builder:
     def _check_defaults(self, own: Origins) -> None:
         """Every key must mean something to somebody, and every value must be readable."""
         known = {**options_of(BackendOptions), **options_of(FrontendOptions)}
-        for key in _NOT_IN_DEFAULTS:
-            del known[key]
         if not own.keys() <= known.keys():
             known.update(self._protocol_options())
+        known = {key: it for key, it in known.items() if _may_be_default(key, it[1])}
         for key, origin in own.items():
             if key in known:
                 self._read(known[key][1], origin)
@@ -148,7 +147,9 @@ class _Builder:
         broken = False
         for key, (field, option) in options_of(cls).items():
             default = getattr(attrs.fields(cls), field).default
-            if key in origins:
+            if option.names is not None:
+                value = self._named(key, option, option.names, origins)
+            elif key in origins:
                 value = self._read(option, origins[key])
             elif isinstance(default, Chosen):
                 value = self._resolved(option, default, section)
@@ -161,6 +162,31 @@ class _Builder:
             if value is not None or default is attrs.NOTHING:
                 values[field] = value
         return self._created(cls, values, section, broken)
+
+    def _named(
+        self, key: str, option: Option, names: Kind[Any], origins: Origins
+    ) -> tuple[tuple[Any, Any], ...]:
+        """The pairs of ``KEY NAME = VALUE``; those that cannot be read are left out.
+
+        Names that differ in their case alone are one name.
+        """
+        found: dict[str, tuple[Any, Any]] = {}
+        for each, origin in origins.items():
+            if _declared(each) != key:
+                continue
+            name, value = self._name(names, origin), self._read(option, origin)
+            if name is not None and name.lower() in found:
+                self._at_key(origin, f"'{each}' is given twice in {origin.section.label}")
+            elif name is not None and value is not None:
+                found[name.lower()] = name, value
+        return tuple(found.values())
+
+    def _name(self, names: Kind[Any], origin: Origin) -> Any:
+        try:
+            return names.parse(origin.setting.key.partition(" ")[2])
+        except BadValue as error:
+            self._at_key(origin, f"{error.message} in {origin.section.label}", error.hint)
+            return None
 
     def _created(self, cls: type, values: dict[str, Any], section: Section, broken: bool) -> Any:
         try:
@@ -221,7 +247,7 @@ class _Builder:
 
     def _refuse_unknown(self, section: Section, own: Origins, known: Mapping[str, Any]) -> None:
         for key, origin in own.items():
-            if key not in known:
+            if _declared(key) not in known:
                 self._unknown_key(origin, known)
 
     def _unknown_key(self, origin: Origin, known: Mapping[str, Any]) -> None:
@@ -232,14 +258,14 @@ class _Builder:
     def _other_home(self, key: str, kind: str) -> str:
         """A hint for keys that are right elsewhere, and for HAProxy's keywords."""
         for other, cls in _SECTION_OPTIONS.items():
-            if other != kind and key in options_of(cls):
+            if other != kind and _declared(key) in options_of(cls):
                 return f"it belongs in a [{other}] section"
         if kind != "backend" and _is_server(key):
             return "it belongs in a [backend] section"
         for _, option in options_of(_SECTION_OPTIONS.get(kind, FrontendOptions)).values():
             if option.haproxy and _bare(option.haproxy) == _bare(key):
                 return f"HAProxy's '{option.haproxy}' is '{option.key}' here"
-        if kind == "frontend" and key in self._protocol_options():
+        if kind == "frontend" and _declared(key) in self._protocol_options():
             return "other protocols have it, this one has not"
         return ""
 
@@ -257,7 +283,18 @@ class _Builder:
 
 def _effective(known: Mapping[str, Any], own: Origins, defaults: Origins) -> Origins:
     """The section's own settings, and those of [defaults] that mean something to it."""
-    return {key: origin for key, origin in {**defaults, **own}.items() if key in known}
+    both = {**defaults, **own}
+    return {key: origin for key, origin in both.items() if _declared(key) in known}
+
+
+def _declared(key: str) -> str:
+    """The key under which a key is declared: another one where it has a name in it."""
+    return key_of_names(key) if " " in key else key
+
+
+def _may_be_default(key: str, option: Option) -> bool:
+    """Not what belongs to one section, nor what would be done by frontend and backend both."""
+    return key not in _NOT_IN_DEFAULTS and option.names is None
 
 
 def _is_server(key: str) -> bool:

@@ -27,6 +27,8 @@ class Option:
     haproxy: str
     positional: bool
     unsupported: str
+    names: Kind[Any] | None
+    """Of what kind the names are, where the key is ``KEY NAME``."""
 
     @classmethod
     def of(cls, attribute: attrs.Attribute[Any]) -> Option | None:
@@ -35,6 +37,8 @@ class Option:
         if declared is None:
             return None
         key = declared["key"] or attribute.name.replace("_", "-")
+        if declared["names"] is not None:
+            key = key_of_names(key)
         return cls(**{**declared, "key": key})
 
 
@@ -47,6 +51,7 @@ def option(
     haproxy: str = "",
     positional: bool = False,
     unsupported: str = "",
+    names: Kind[Any] | None = None,
 ) -> Any:
     """A field of an options class that users can set.
 
@@ -54,6 +59,9 @@ def option(
     in kebab-case. `haproxy` names the HAProxy keyword that it replaces. In options of one line
     (server, check, stick...), a `positional` field is a bare word. `unsupported` is the
     sentence with which a known but not yet working option is refused.
+
+    With `names` an option of a section is written ``KEY NAME = VALUE``, any number of times, each
+    with another name of this kind; the field is a tuple of pairs, name and value.
     """
     declared = {
         "key": key,
@@ -62,8 +70,14 @@ def option(
         "haproxy": haproxy,
         "positional": positional,
         "unsupported": unsupported,
+        "names": names,
     }
     return attrs.field(default=default, kw_only=True, metadata={_METADATA: declared})
+
+
+def key_of_names(key: str) -> str:
+    """The key under which ``request-header X-User`` is declared: ``request-header NAME``."""
+    return f"{key.partition(' ')[0]} NAME"
 
 
 def options_of(cls: type) -> dict[str, tuple[str, Option]]:

@@ -188,6 +188,11 @@ def _read_permissions(text: str) -> str:
     return text
 
 
+def simple(syntax: str, reader: Callable[[str], T], writer: Callable[[T], str] = str) -> Kind[T]:
+    """A kind made of functions: the reader raises ValueError with a sentence."""
+    return _Simple(syntax, reader, writer)
+
+
 DURATION: Kind[float] = _Simple("DURATION", _read_duration, _write_duration)
 """Seconds, more than none."""
 PAUSE: Kind[float] = _Simple("DURATION", _read_pause, _write_duration)
@@ -271,6 +276,26 @@ def at(offset: int, kind: Kind[T], text: str) -> T:
         raise error.moved(offset, len(text)) from None
     except Exception as error:
         raise BadValue(str(error) or repr(error), offset, len(text)) from None
+
+
+@frozen
+class Repeated(Generic[T]):
+    """In options of one line: a key that may stand several times; the value is a tuple.
+
+    `parse` and `format` are for one of them.
+    """
+
+    item: Kind[T]
+
+    @property
+    def syntax(self) -> str:
+        return self.item.syntax
+
+    def parse(self, text: str) -> T:
+        return self.item.parse(text)
+
+    def format(self, value: Any) -> str:
+        return self.item.format(value)
 
 
 @frozen

@@ -7,7 +7,10 @@ from typing import Any
 
 from attrs import frozen
 
+from vipproxy import native
+from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.config.declare import option
+from vipproxy.config.http_kinds import COOKIE_VALUE, FIELD_CHANGE, FIELD_NAME, HeaderChanges
 from vipproxy.config.kinds import (
     ADDRESS,
     DURATION,
@@ -56,6 +59,23 @@ class GlobalOptions:
         help="how long sessions may go on when the proxy stops",
         haproxy="hard-stop-after",
     )
+    relay: str = option(
+        choice("auto", "native", "twisted"),
+        default="auto",
+        help="what moves the bytes of plain TCP sessions: threads in C, or Twisted's reactor",
+    )
+    relay_threads: int = option(
+        integer(1, 64),
+        default=1,
+        help="threads of the native relay: one for each core that it may use",
+        haproxy="nbthread",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.relay == "native" and not native.available:
+            raise ValueError(f"the native relay is not installed here: {native.why_not}")
+        if self.relay == "twisted" and self.relay_threads != 1:
+            raise ValueError("'relay-threads' are the native relay's; the Twisted engine has none")
 
 
 @frozen
@@ -201,16 +221,6 @@ class FailBackOptions:
 
 
 @frozen
-class CookieOptions:
-    """``cookie = SERVERID insert indirect nocache``"""
-
-    name: str = option(TEXT, positional=True, help="the cookie's name")
-    insert: bool = option(FLAG_WORD, default=False, help="the proxy sets the cookie itself")
-    indirect: bool = option(FLAG_WORD, default=False, help="servers do not see the cookie")
-    nocache: bool = option(FLAG_WORD, default=False, help="answers with it are not cacheable")
-
-
-@frozen
 class ServerOptions:
     """``server NAME = ADDRESS:PORT weight=2``"""
 
@@ -228,7 +238,7 @@ class ServerOptions:
     )
     disabled: bool = option(FLAG_WORD, default=False, help="starts in maintenance")
     cookie: str | None = option(
-        TEXT, default=None, help="the value that leads to it", haproxy="cookie"
+        COOKIE_VALUE, default=None, help="the value that leads to it", haproxy="cookie"
     )
 
 
@@ -309,6 +319,20 @@ class BackendOptions:
         default=None,
         help="tell servers the client's address",
         haproxy="send-proxy",
+    )
+    request_header: HeaderChanges = option(
+        FIELD_CHANGE,
+        names=FIELD_NAME,
+        default=(),
+        help="a change to every request's header, after the frontend's",
+        haproxy="http-request set-header",
+    )
+    response_header: HeaderChanges = option(
+        FIELD_CHANGE,
+        names=FIELD_NAME,
+        default=(),
+        help="a change to every response's header, before the frontend's",
+        haproxy="http-response set-header",
     )
 
     @property

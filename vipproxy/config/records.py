@@ -1,7 +1,8 @@
 """Options of one line: ``server x = ADDRESS weight=2 backup``, ``check = http port=9200``.
 
 A line is made of bare words (options declared `positional`), of ``key=value`` words and of flag
-words (kind FLAG_WORD). Every part that is wrong is reported at its own place.
+words (kind FLAG_WORD); a key of the kind `Repeated` may stand several times. Every part that is
+wrong is reported at its own place.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from attrs import frozen
 from zope.interface import implementer
 
 from vipproxy.config.declare import Option, create, options_of
-from vipproxy.config.kinds import FLAG_WORD, BadValue, BadValues, Kind, at, suggest, words
+from vipproxy.config.kinds import (
+    FLAG_WORD,
+    BadValue,
+    BadValues,
+    Kind,
+    Repeated,
+    at,
+    suggest,
+    words,
+)
 from vipproxy.interfaces import IPluginCatalog
 
 T = TypeVar("T")
@@ -60,17 +70,19 @@ class _Line:
     def take(self, offset: int, word: str) -> None:
         """Read one word; raises BadValue."""
         key, shift = self._key_of(offset, word)
-        if key in self._seen:
+        place = self._places[key]
+        repeated = isinstance(place.option.kind, Repeated)
+        if key in self._seen and not repeated:
             raise BadValue(f"'{key}' is given twice", offset, len(word))
         self._seen.add(key)
-        place = self._places[key]
         if place.option.unsupported:
             raise BadValue(place.option.unsupported, offset, len(word))
         text = word[shift:]
         if not text:
             raise _needs_value(key, place.option, offset, word)
         value = at(offset + shift, place.option.kind, text)
-        self._values[place.cls][place.field] = value
+        values = self._values[place.cls]
+        values[place.field] = (*values.get(place.field, ()), value) if repeated else value
 
     def missing(self) -> Iterable[str]:
         """What must be given, and was not."""
@@ -145,6 +157,8 @@ def write_line(options: Any) -> str:
             continue
         if option.positional:
             positional.append(option.kind.format(value))
+        elif isinstance(option.kind, Repeated):
+            keyed += [f"{key}={option.kind.format(each)}" for each in value]
         elif option.kind is not FLAG_WORD:
             keyed.append(f"{key}={option.kind.format(value)}")
         elif value:
@@ -208,11 +222,16 @@ def _refuse_shared(name: str, classes: Sequence[type]) -> None:
         seen |= options_of(cls).keys()
 
 
+_CALL = re.compile(r"^(\s*[^\s(]+)\(([^\s()]*)\)(?=\s|$)")
+"""HAProxy's way to write a name's first option; what replaces it has the same length."""
+
+
 @frozen
 class PluginLine:
     """The kind of an option that chooses a plugin by name or dotted path.
 
-    With `inline` the words after the name are options: the plugin's own, and those of `common`.
+    With `inline` the words after the name are options: the plugin's own, and those of `common`;
+    ``hdr(X-User)`` is another way to write ``hdr X-User``.
     Without, the plugin's options stand elsewhere, and `Chosen.options` stays None.
     """
 
@@ -230,6 +249,7 @@ class PluginLine:
         return attrs.evolve(self, catalog=catalog)
 
     def parse(self, text: str) -> Chosen:
+        text = _CALL.sub(r"\1 \2 ", text)
         offset, name = next(words(text), (0, ""))
         if not name:
             raise BadValue("a value is missing")

@@ -15,6 +15,7 @@ from vipproxy.config.drafts import (
     ServerDraft,
     at_setting,
 )
+from vipproxy.config.http_rules import HTTP_RULES
 from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
 from vipproxy.config.problems import Problem, Severity
@@ -124,45 +125,6 @@ def _at_server(
     return at_setting(severity, message, server.setting, word, hint)
 
 
-def _modes(cluster: ClusterDraft, backend: BackendDraft) -> set[str]:
-    """The modes of the frontends that use a backend."""
-    return {
-        frontend.config.options.protocol.plugin.mode
-        for frontend in cluster.frontends
-        if backend.section.name in frontend.config.backends and frontend.config.options.protocol
-    }
-
-
-def _cookie_needs_http(cluster: ClusterDraft) -> Iterator[Problem]:
-    for backend in cluster.backends:
-        if backend.says("cookie") and _modes(cluster, backend) == {"tcp"}:
-            message = (
-                f"'cookie' has no effect in {backend.section.label}: only tcp frontends use it"
-            )
-            yield backend.warning(message, "cookie", hint="cookies need protocol = http")
-
-
-def _server_cookie_needs_backend_cookie(cluster: ClusterDraft) -> Iterator[Problem]:
-    for backend in cluster.backends:
-        for server in backend.servers:
-            value = server.config.options.cookie
-            if value is not None and "cookie" not in backend.origins:
-                message = f"'cookie' of server '{server.config.name}' has no effect"
-                hint = f"{backend.section.label} has no 'cookie'"
-                word = f"cookie={value}"
-                yield _at_server(Severity.WARNING, message, server, word, hint)
-
-
-def _cookie_needs_values(cluster: ClusterDraft) -> Iterator[Problem]:
-    for backend in cluster.backends:
-        if backend.config.options.cookie is None or "http" not in _modes(cluster, backend):
-            continue
-        for server in backend.servers:
-            if server.config.options.cookie is None:
-                message = f"server '{server.config.name}' has no cookie value: nobody stays on it"
-                yield _at_server(Severity.WARNING, message, server, hint="add cookie=VALUE")
-
-
 def _mark_down_needs_check(cluster: ClusterDraft) -> Iterator[Problem]:
     for backend in cluster.backends:
         wanted = backend.says("on-marked-down") and backend.config.options.shuts_sessions_down
@@ -226,9 +188,7 @@ RULES: tuple[Rule, ...] = (
     _has_servers,
     _server_addresses_differ,
     _cookies_differ,
-    _cookie_needs_http,
-    _server_cookie_needs_backend_cookie,
-    _cookie_needs_values,
+    *HTTP_RULES,
     _mark_down_needs_check,
     _pin_needs_shutdown,
     _fail_back_needs_pin,

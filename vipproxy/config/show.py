@@ -48,7 +48,11 @@ def _rows(options: Any, draft: Draft | None, source: str) -> Iterator[Row]:
     """A row for each option that has a value."""
     for key, (field, option) in options_of(type(options)).items():
         value = getattr(options, field)
-        if value is not None and not option.unsupported:
+        if option.names is not None:
+            for name, each in value:
+                own = key.replace("NAME", name)
+                yield own, option.kind.format(each), _origin(own, draft, source)
+        elif value is not None and not option.unsupported:
             yield key, option.kind.format(value), _origin(key, draft, source)
 
 

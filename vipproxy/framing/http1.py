@@ -21,30 +21,32 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELDS = rb"(?:" + TOKEN + rb":" + TEXT + rb"\r\n)*+"
 
-_REQUEST = re.compile(rb"(" + TOKEN + rb") ([!-\"$-~]++) HTTP/1\.([01])\r\n(" + FIELDS + rb")\r\n")
+_REQUEST = re.compile(rb"(" + TOKEN + rb") ([!-\"$-~]++) HTTP/1\.([01])\r\n" + FIELDS + rb"\r\n")
 _RESPONSE = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + TEXT + rb"))?\r\n(" + FIELDS + rb")\r\n"
+    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + TEXT + rb"))?\r\n" + FIELDS + rb"\r\n"
 )
 _NAMED = re.compile(
-    rb"(?im)^(host|content-length|transfer-encoding|connection|keep-alive|proxy-connection"
-    rb"|te|upgrade):[ \t]*+([^\r]*)\r\n"
+    rb"\n(host|content-length|transfer-encoding|connection|keep-alive|proxy-connection|te|upgrade"
+    rb"|(?:www-|proxy-)?auth(?:orization|enticate)(?=:[^\r]*(?:ntlm|negotiate))):([^\r]*)\r"
 )
+"""The fields that matter, in a head in lower case; it begins with a literal, which is fast."""
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 _NEVER_NOMINATED = _HOP_BY_HOP | {b"host", b"content-length", b"transfer-encoding", b"close"}
 """Names whose lines a Connection field cannot remove, or that need no removal."""
+_USUAL_CONNECTION = (
+    ((b"connection", b" keep-alive"), b"\nconnection: keep-alive\r", True),
+    ((b"connection", b" close"), b"\nconnection: close\r", False),
+)
+"""What `_NAMED` finds, the line in which it stands, and whether the connection is kept."""
+_CHUNKED = (b"transfer-encoding", b" chunked")
 
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
-_HOST = re.compile(rb"[!-~]*")
-_NOT_IN_HOST = re.compile(rb"[/?#@\\,]")
+_PLAIN_LENGTH = re.compile(rb" (?:" + _LENGTH.pattern + rb")")
+_HOST = re.compile(rb"[!\"$-+\-.0->A-\[\]-~]*+")
+"""Visible characters but for # , / ? @ and the backslash."""
+_PLAIN_HOST = re.compile(b" " + _HOST.pattern)
 _ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:[/?].*)?)")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
-
-REQUEST_START = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
-"""What the first bytes of a request look like, as far as they have come."""
-RESPONSE_START = re.compile(
-    rb"HTTP/1\.|(?:HTTP/1|HTTP/|HTTP|HTT|HT|H|)\Z"  # no prefix operator in regular expressions
-)
-_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\0")
 
 
 class MalformedMessage(VipproxyError):
@@ -53,20 +55,28 @@ class MalformedMessage(VipproxyError):
 
 @define
 class RequestHead:
-    """A request's head, understood. `fields` is what may be passed on, one CRLF-ended line each."""
+    """A request's head, understood."""
 
     method: bytes
     target: bytes
     minor: int
     """0 or 1: HTTP/1.0 or HTTP/1.1."""
-    fields: bytes
-    length: int
+    lines: bytes
+    """The request line, and the fields that may be passed on, each with its CRLF."""
+    length: int = 0
     """Bytes of the body; 0 also where it is chunked."""
-    chunked: bool
-    keep_alive: bool
+    chunked: bool = False
+    keep_alive: bool = True
     """The client may send another request after this one."""
-    upgrade: bytes
+    upgrade: bytes = b""
     """The protocols to which the client would change; empty where it would not."""
+    tied: bool = False
+    """It authenticates the connection to the server (NTLM, Negotiate), and not itself alone."""
+
+    @property
+    def fields(self) -> bytes:
+        """The lines but for the first."""
+        return self.lines.partition(b"\r\n")[2]
 
     @property
     def path(self) -> bytes:
@@ -76,9 +86,7 @@ class RequestHead:
 
     def render(self, extra: bytes = b"") -> bytes:
         """The bytes for a server; `extra` is appended to the fields."""
-        return b"%b %b HTTP/1.%d\r\n%b%b\r\n" % (
-            self.method, self.target, self.minor, self.fields, extra,
-        )  # fmt: skip
+        return self.lines + extra + b"\r\n"
 
 
 @define
@@ -87,62 +95,18 @@ class ResponseHead:
 
     status: int
     minor: int
-    reason: bytes
-    fields: bytes
-    length: int | None
+    lines: bytes
+    """The status line, and the fields that may be passed on, each with its CRLF."""
+    length: int | None = None
     """Bytes of the body, where a Content-Length says so."""
-    chunked: bool
-    upgrade: bytes
+    chunked: bool = False
+    keep_alive: bool = True
+    """The server may be sent another request after this one, and anybody's."""
+    upgrade: bytes = b""
 
     def render(self, extra: bytes = b"") -> bytes:
         """The bytes for a client; `extra` is appended to the fields."""
-        return b"HTTP/1.%d %d %b\r\n%b%b\r\n" % (
-            self.minor, self.status, self.reason, self.fields, extra,
-        )  # fmt: skip
-
-
-@define
-class Inbox:
-    """Bytes received and not yet understood: at most a head and what came with it."""
-
-    start: re.Pattern[bytes]
-    """Matches the first bytes of a head, however few have come."""
-    data: bytes = b""
-    _scanned: int = 0
-
-    def add(self, data: bytes) -> None:
-        self.data += data
-
-    def take(self) -> bytes:
-        """All of it."""
-        data, self.data, self._scanned = self.data, b"", 0
-        return data
-
-    def skip_empty_lines(self) -> None:
-        """Empty lines before a request are ignored (RFC 9112, 2.2)."""
-        if self.data.startswith(b"\r\n"):
-            self.data = re.sub(rb"\A(?:\r\n)+", b"", self.data)
-
-    def take_head(self) -> bytes | None:
-        """A head with its empty line, or None while it is not complete.
-
-        Raises MalformedMessage as soon as no further byte could mend it.
-        """
-        end = self.data.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 4
-        if end == 3:
-            self._check_beginning()
-            return None
-        if end > HEAD_LIMIT:
-            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
-        head, self.data, self._scanned = self.data[:end], self.data[end:], 0
-        return head
-
-    def _check_beginning(self) -> None:
-        if len(self.data) >= HEAD_LIMIT:
-            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
-        if not self.start.match(self.data) or _BARE.search(self.data, max(0, self._scanned - 1)):
-            raise MalformedMessage("this does not begin like an HTTP message")
-        self._scanned = len(self.data)
+        return self.lines + extra + b"\r\n"
 
 
 def parse_request(head: bytes) -> RequestHead:
@@ -150,24 +114,37 @@ def parse_request(head: bytes) -> RequestHead:
     match = _REQUEST.fullmatch(head)
     if match is None:
         raise MalformedMessage("the request's head is malformed")
-    method, target, minor, block = match.groups()
-    found, fields = _sift(block)
+    method, target, minor = match.groups()
+    lower = head.lower()
+    named = _NAMED.findall(lower)
+    if minor == b"1" and target.startswith(b"/") and method != b"CONNECT":
+        lines, keep = _plain_lines(head, lower, named)
+        if len(named) == 1 and named[0][0] == b"host" and _PLAIN_HOST.fullmatch(named[0][1]):
+            return RequestHead(method, target, 1, lines, keep_alive=keep)
+    return _whole_request(method, target, minor == b"1", head, lower)
+
+
+def _whole_request(
+    method: bytes, target: bytes, modern: bool, head: bytes, lower: bytes
+) -> RequestHead:
+    """The request whose head says more than its host's name."""
+    found, lines = _sift(head, lower)
     chunked, length = _framing(found)
     host = _host(found)
     _check_target(method, target, host)
-    modern = minor == b"1"
     if chunked and not modern:
         raise MalformedMessage("HTTP/1.0 knows no Transfer-Encoding")
     options = _options(found)
     return RequestHead(
-        method=method,
-        target=target,
+        method,
+        target,
         minor=int(modern),
-        fields=_without_nominated(_without_spare_length(found, fields), options),
-        length=length or 0,
+        lines=_without_nominated(_without_spare_length(found, lines), options),
+        length=0 if chunked or length is None else length,
         chunked=chunked,
         keep_alive=_persistent(options, modern) and not (chunked and length is not None),
         upgrade=_upgrade(found, options) if modern and not chunked and not length else b"",
+        tied=_authenticates_connection(found),
     )
 
 
@@ -176,45 +153,90 @@ def parse_response(head: bytes) -> ResponseHead:
     match = _RESPONSE.fullmatch(head)
     if match is None:
         raise MalformedMessage("the response's head is malformed")
-    minor, status, reason, block = match.groups()
-    found, fields = _sift(block)
+    minor, status, reason = match.groups()
+    lower = head.lower()
+    named = _NAMED.findall(lower)
+    if minor == b"1" and reason is not None and status >= b"200":
+        lines, keep = _plain_lines(head, lower, named)
+        if not named:
+            return ResponseHead(int(status), 1, lines, keep_alive=keep)
+        chunked = named == [_CHUNKED] and b"ncoding: chunked\r" in lines
+        if chunked or (len(named) == 1 and _is_plain_length(*named[0])):
+            length = None if chunked else int(named[0][1])
+            return ResponseHead(int(status), 1, lines, length, chunked, keep)
+    if reason is None:
+        end = head.index(b"\r\n")
+        head, lower = head[:end] + b" " + head[end:], lower[:end] + b" " + lower[end:]
+    return _whole_response(int(status), minor == b"1", head, lower)
+
+
+def _whole_response(status: int, modern: bool, head: bytes, lower: bytes) -> ResponseHead:
+    """The response whose head says more than how long its body is."""
+    found, lines = _sift(head, lower)
     chunked, length = _framing(found)
+    if chunked and not modern:
+        raise MalformedMessage("HTTP/1.0 knows no Transfer-Encoding")
+    if status < 200:  # there is no body, and no field may announce one (RFC 9110, 8.6)
+        chunked, length = False, None
+        lines = without(without(lines, b"transfer-encoding"), b"content-length")
     options = _options(found)
+    doubtful = (chunked and length is not None) or _authenticates_connection(found)
     return ResponseHead(
-        status=int(status),
-        minor=int(minor),
-        reason=reason or b"",
-        fields=_without_nominated(_without_spare_length(found, fields), options),
+        status,
+        minor=int(modern),
+        lines=_without_nominated(_without_spare_length(found, lines), options),
         length=None if chunked else length,
         chunked=chunked,
+        keep_alive=_persistent(options, modern) and not doubtful,
         upgrade=_upgrade(found, options),
     )
 
 
-def without(fields: bytes, name: bytes) -> bytes:
-    """The fields but for those of one name."""
-    return re.sub(rb"(?im)^%b:[^\r]*\r\n" % re.escape(name), b"", fields)
+def without(lines: bytes, name: bytes) -> bytes:
+    """The lines but for the fields of one name."""
+    return re.sub(rb"(?im)^%b:[^\r]*\r\n" % re.escape(name), b"", lines)
+
+
+Named = list[tuple[bytes, bytes]]
+"""Names and values, in lower case, of the fields that matter."""
+
+
+def _plain_lines(head: bytes, lower: bytes, named: Named) -> tuple[bytes, bool]:
+    """The lines of an HTTP/1.1 head without the usual Connection field, and whether to keep.
+
+    Takes that field from `named` too. What is written canonically needs not be written anew.
+    """
+    if len(named) > 1:
+        for usual, line, keep in _USUAL_CONNECTION:
+            if usual in named:
+                named.remove(usual)
+                at = lower.index(line)
+                return head[: at + 1] + head[at + len(line) + 1 : -2], keep
+    return head[:-2], True
+
+
+def _is_plain_length(name: bytes, value: bytes) -> bool:
+    return name == b"content-length" and _PLAIN_LENGTH.fullmatch(value) is not None
 
 
 Found = dict[bytes, list[bytes]]
 """Lower-case name -> values, of the fields that matter."""
 
 
-def _sift(block: bytes) -> tuple[Found, bytes]:
+def _sift(head: bytes, lower: bytes) -> tuple[Found, bytes]:
     """Find the fields that matter, drop the hop-by-hop ones, write the others canonically."""
     found: Found = {}
     kept = []
     end = 0
-    for match in _NAMED.finditer(block):
-        name, value = match[1].lower(), match[2].rstrip(b" \t")
+    for match in _NAMED.finditer(lower):
+        name, value = match[1], head[match.start(2) : match.end(2)].strip(b" \t")
         found.setdefault(name, []).append(value)
-        kept.append(block[end : match.start()])
-        end = match.end()
+        kept.append(head[end : match.start() + 1])
+        end = match.end() + 1
         if name not in _HOP_BY_HOP:
-            kept.append(b"%b: %b\r\n" % (match[1], value))
-    if not kept:
-        return found, block
-    kept.append(block[end:])
+            value = value.lower() if name == b"transfer-encoding" else value
+            kept.append(b"%b: %b\r\n" % (head[match.start(1) : match.end(1)], value))
+    kept.append(head[end:-2])
     return found, b"".join(kept)
 
 
@@ -230,18 +252,18 @@ def _framing(found: Found) -> tuple[bool, int | None]:
     return codings is not None, int(lengths[0])
 
 
-def _without_spare_length(found: Found, fields: bytes) -> bytes:
+def _without_spare_length(found: Found, lines: bytes) -> bytes:
     """Chunked overrides Content-Length, which is not passed on (RFC 9112, 6.3)."""
     if b"transfer-encoding" in found and b"content-length" in found:
-        return without(fields, b"content-length")
-    return fields
+        return without(lines, b"content-length")
+    return lines
 
 
 def _host(found: Found) -> bytes | None:
     hosts = found.get(b"host")
     if hosts is None:
         return None
-    if len(hosts) > 1 or not _HOST.fullmatch(hosts[0]) or _NOT_IN_HOST.search(hosts[0]):
+    if len(hosts) > 1 or not _HOST.fullmatch(hosts[0]):
         raise MalformedMessage("Host must be one name, with or without a port")
     return hosts[0]
 
@@ -282,10 +304,15 @@ def _upgrade(found: Found, options: list[bytes]) -> bytes:
     return b"" if b"upgrade" not in options or b"h2c" in value.lower() else value
 
 
-def _without_nominated(fields: bytes, options: list[bytes]) -> bytes:
+def _authenticates_connection(found: Found) -> bool:
+    """NTLM and Negotiate log the connection in: nobody else's requests may follow on it."""
+    return any(b"auth" in name for name in found)
+
+
+def _without_nominated(lines: bytes, options: list[bytes]) -> bytes:
     """Drop the fields that Connection names (RFC 9110, 7.6.1)."""
     names = set(options) - _NEVER_NOMINATED
     if not names:
-        return fields
-    lines = fields.splitlines(keepends=True)
-    return b"".join(line for line in lines if line.partition(b":")[0].lower() not in names)
+        return lines
+    start, *fields = lines.splitlines(keepends=True)
+    return start + b"".join(f for f in fields if f.partition(b":")[0].lower() not in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import define
 
@@ -29,6 +29,10 @@ class BodyReader(Protocol):
     done: bool
     """All of it has been read."""
 
+    @property
+    def framed(self) -> bool:
+        """The receiver can tell its end without the end of the connection."""
+
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Read on: the bytes to forward, and what lies beyond the body.
 
@@ -41,7 +45,9 @@ class LengthReader:
     """A body of known length."""
 
     left: int
+    """Bytes that are still to come, and can be moved without being looked at."""
     done: bool = False
+    framed: ClassVar[bool] = True
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         if len(data) < self.left:
@@ -56,6 +62,7 @@ class CloseReader:
     """A response's body that ends with the connection."""
 
     done: bool = False
+    framed: ClassVar[bool] = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         return data, b""
@@ -74,6 +81,10 @@ class ChunkedReader:
     _in_trailers: bool = False
     _held: bytes = b""
     """The beginning of a line."""
+
+    @property
+    def framed(self) -> bool:
+        return not self.plain
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         data, self._held = self._held + data, b""
@@ -159,9 +170,3 @@ def response_body(head: ResponseHead, method: bytes, client_minor: int) -> BodyR
     if head.chunked:
         return ChunkedReader(plain=client_minor == 0)
     return CloseReader() if head.length is None else LengthReader(head.length)
-
-
-def ends_with_connection(head: ResponseHead, method: bytes, client_minor: int) -> bool:
-    """Whether nothing but the end of the client's connection will end a response's body."""
-    reader = response_body(head, method, client_minor)
-    return isinstance(reader, CloseReader) or (isinstance(reader, ChunkedReader) and reader.plain)

@@ -4,59 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
-from vipproxy.config.declare import option
-from vipproxy.config.kinds import DURATION, FLAG, TEXT
 from vipproxy.framing.http1 import RequestHead
-from vipproxy.interfaces import IBackend, IFrontend, IProtocolPlugin
+from vipproxy.framing.http_fields import FieldChanges
+from vipproxy.interfaces import IFrontend, IProtocolPlugin, IRequestBalancerPlugin
 from vipproxy.protocols.http_client import HttpClient
 from vipproxy.protocols.http_cookie import Persistence
+from vipproxy.protocols.http_forwarded import Forwarding
+from vipproxy.protocols.http_idle import IdleConnections
+from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.timers import IdleTimer
-
-
-@frozen
-class HttpOptions:
-    """What an http frontend adds to the keys of every frontend."""
-
-    monitor_uri: str | None = option(
-        TEXT,
-        default=None,
-        help="a path that the proxy itself answers, with 200, for whoever watches it",
-        haproxy="monitor-uri",
-    )
-    timeout_http_request: float | None = option(
-        DURATION,
-        default=None,
-        help="a request's head must be complete by then; by default timeout-client",
-        haproxy="timeout http-request",
-    )
-    timeout_http_keep_alive: float | None = option(
-        DURATION,
-        default=None,
-        help="longest wait for another request; by default timeout-http-request",
-        haproxy="timeout http-keep-alive",
-    )
-    timeout_tunnel: float = option(
-        DURATION,
-        default=3600.0,
-        help="an upgraded connection without traffic in either direction ends after it",
-        haproxy="timeout tunnel",
-    )
-    forwarded_for: bool = option(
-        FLAG,
-        default=False,
-        help="tell servers the client's address, in X-Forwarded-For",
-        haproxy="option forwardfor",
-    )
-
-    def __attrs_post_init__(self) -> None:
-        uri = self.monitor_uri
-        if uri is not None and not (uri.startswith("/") and uri.isascii()):
-            raise ValueError(f"the URI '{uri}' must begin with '/' and be plain ASCII")
 
 
 class HttpFactory(Factory):
@@ -68,36 +28,76 @@ class HttpFactory(Factory):
         self.frontend, self.options = frontend, options
         self.timer = IdleTimer(frontend.clock)
         self.clients: set[HttpClient] = set()
-        cookie = self.backend.options.cookie
-        self.persistence = None if cookie is None else Persistence(cookie, self.backend)
-        client_limit: float = frontend.options.timeout_client
-        self.request_limit = options.timeout_http_request or client_limit
+        assert frontend.backend is not None  # `needs_backend`
+        self.backend = frontend.backend
+        self.keeps_servers = self._keeps_servers()
+        """Connections to servers outlive a request."""
+        self.reuses_at_once = self.keeps_servers and options.http_reuse == "always"
+        """Also for the first request of a client, which no client would repeat by itself."""
+        delay, limit = options.pool_purge_delay, options.pool_max_conn
+        self.idle = IdleConnections(frontend.clock, delay, limit)
+        self.backend.watch(self.idle)
+        self.forwarding = Forwarding(options.forwarded_for, options.forwarded)
+        self._read_backend_options()
+        self.client_limit: float = frontend.options.timeout_client
+        self.server_limit: float = self.backend.options.timeout_server
+        self.request_limit = options.timeout_http_request or self.client_limit
         self.keep_alive_limit = options.timeout_http_keep_alive or self.request_limit
         self._monitor_uri = (options.monitor_uri or "").encode()
 
-    @property
-    def backend(self) -> IBackend:
-        backend = self.frontend.backend
-        assert backend is not None  # `needs_backend`
-        return backend
+    def _read_backend_options(self) -> None:
+        """Header changes in HAProxy's order: first where the message comes by first."""
+        own, backend = self.options, self.backend.options
+        self.request_changes = _changes(own.request_header, backend.request_header)
+        self.response_changes = _changes(backend.response_header, own.response_header)
+        clock = self.frontend.clock
+        self.persistence = (
+            None
+            if backend.cookie is None
+            else Persistence(backend.cookie, self.backend, clock.seconds)
+        )
+        balance = backend.balance
+        self.key_of = (
+            balance.plugin.key_reader(balance.options)
+            if IRequestBalancerPlugin.providedBy(balance.plugin)
+            else None
+        )
+
+    def _keeps_servers(self) -> bool:
+        """Not where a PROXY header has tied the connection to one client."""
+        return self.options.http_reuse != "never" and self.backend.options.send_proxy is None
 
     def buildProtocol(self, addr: Any) -> HttpClient:  # type: ignore[override]
         return HttpClient(self)
 
+    def startFactory(self) -> None:
+        self.idle.start()
+
     def stopFactory(self) -> None:
         """Nobody listens any more: close idle connections, let requests finish."""
+        self.idle.stop()
         for client in list(self.clients):
             client.close_if_idle()
 
+    def client_came(self, client: HttpClient) -> None:
+        self.clients.add(client)
+        self.idle.clients_changed(len(self.clients))
+
     def client_gone(self, client: HttpClient) -> None:
-        """Without clients, nothing is left with the clock."""
+        """Without clients, nothing is left with the timer."""
         self.clients.discard(client)
+        self.idle.clients_changed(len(self.clients))
         if not self.clients:
             self.timer.stop()
 
     def monitors(self, head: RequestHead) -> bool:
         """Whether a request is for the monitor: its path, byte for byte."""
         return bool(self._monitor_uri) and head.path == self._monitor_uri
+
+
+def _changes(*sections: Any) -> tuple[FieldChanges, ...]:
+    """What each section changes, in their order; nothing for those that change nothing."""
+    return tuple(FieldChanges.of(section) for section in sections if section)
 
 
 @implementer(IProtocolPlugin)

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     INegotiated,
     IPushProducer,
+    ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -18,8 +19,10 @@ from zope.interface import implementer
 from vipproxy.counters import Traffic
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
+from vipproxy.interfaces import LeaseRequest
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 from vipproxy.protocols.http_exchange import Exchange
+from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
 from vipproxy.sockets import address_of, hang_up
@@ -40,6 +43,9 @@ class State(Enum):
     """What still comes is dropped."""
 
 
+HEAD, BODY, BUSY, CLOSING = State
+
+
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class HttpClient(Protocol):
     """One client. Requests that it sends before it has its answer wait, in bounded memory."""
@@ -54,11 +60,17 @@ class HttpClient(Protocol):
         self.factory = factory
         self.frontend = factory.frontend
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
+        self.forwarded: ForwardedFields | None = None
+        """What servers are told of the client, where they are to be told."""
+        self.may_reuse_server = factory.reuses_at_once
+        """Its requests may go onto idle connections to servers."""
+        self._wish: LeaseRequest | None = None
+        """What was asked of the backend last; mostly it is asked again."""
         self.full = False
         """The client does not read as fast as it is written to."""
         self.blocked = False
         """The exchange wants no more of the request for now."""
-        self._state = State.HEAD
+        self._state = HEAD
         self._requests = RequestReader()
         self._exchange: Exchange | None = None
         self._advancing = False
@@ -76,23 +88,27 @@ class HttpClient(Protocol):
 
     def connectionMade(self) -> None:
         self.address = address_of(self.transport.getPeer())
-        self.destination = address_of(self.transport.getHost())
-        self.factory.clients.add(self)
+        self.destination = self.frontend.destination or address_of(self.transport.getHost())
+        if self.factory.forwarding:
+            secure = ISSLTransport.providedBy(self.transport)
+            forwarding = self.factory.forwarding
+            self.forwarded = forwarding.of_client(self.address, self.destination, secure)
+        self.factory.client_came(self)
         self.transport.registerProducer(self, True)
         self.patience.limit(self.factory.request_limit)
 
     def dataReceived(self, data: bytes) -> None:
         self.traffic.bytes_in += len(data)
-        if self._state is not State.CLOSING:
+        if self._state is not CLOSING:
             self._requests.add(data)
             self._advance()
 
     def readConnectionLost(self) -> None:
         """The client has nothing more to say; it still gets what it has asked for."""
         self._ended = True
-        if self._state is State.CLOSING:
+        if self._state is CLOSING:
             self.transport.loseConnection()
-        elif self._state is State.BODY:
+        elif self._state is BODY:
             self._abandon_exchange()
             self._close()
         else:
@@ -102,7 +118,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._state = State.CLOSING
+        self._state = CLOSING
         self._abandon_exchange()
         self._forget()
         self.frontend.closed(self.transport)
@@ -131,31 +147,33 @@ class HttpClient(Protocol):
         try:
             while self._step():
                 pass
-            if self._ended and self._state is State.HEAD and not self.full:
+            if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
         finally:
             self._advancing = False
-        self._update_reading()
+        if self.blocked or self._requests.data or not self._reading:
+            self._update_reading()
 
     def _step(self) -> bool:
         """Read one head, or what there is of a body; False where there is nothing to do."""
-        if self._state is State.BODY:
+        if self._state is BODY:
             return self._read_body()
-        if self._state is not State.HEAD or self.full or not self._requests.waiting:
+        if self._state is not HEAD or self.full or not self._requests.data:
             return False
         head = self._requests.read_head()
         if head is None:
             self._expect_rest()
             return False
         self._due = False
-        self.frontend.counters.request_received(self.patience.seconds())
-        self._serve(head)
+        now = self.patience.seconds()
+        self.frontend.counters.request_received(now)
+        self._serve(head, now)
         return True
 
-    def _serve(self, head: RequestHead) -> None:
+    def _serve(self, head: RequestHead, now: float) -> None:
         """What came with the head is read first: if it is malformed, no server hears of it."""
         data = self._requests.read_body()
         if self.factory.monitors(head):
@@ -163,25 +181,25 @@ class HttpClient(Protocol):
             self.answer(200)
             return
         done = self._requests.done
-        self._state = State.BUSY if done else State.BODY
+        self._state = BUSY if done else BODY
         exchange = self._exchange = Exchange(self, self.factory.backend, head, done)
         if data:
             exchange.request_continued(data, done)
-        exchange.start()
+        exchange.start(now)
 
     def _read_body(self) -> bool:
-        if self._exchange is None or not self._requests.waiting:
+        if self._exchange is None or not self._requests.data:
             return False
         self.patience.touch()
         data = self._requests.read_body()
         if self._requests.done:
-            self._state = State.BUSY
+            self._state = BUSY
         self._exchange.request_continued(data, self._requests.done)
         return True
 
     def _expect_rest(self) -> None:
         """The first byte of a request has come: the rest is due."""
-        if not self._due and self._requests.waiting:
+        if not self._due and self._requests.data:
             self._due = True
             self.patience.limit(self.factory.request_limit)
 
@@ -196,7 +214,7 @@ class HttpClient(Protocol):
         self.answer(400)
 
     def _update_reading(self) -> None:
-        if self._state is State.CLOSING or self._ended:
+        if self._state is CLOSING or self._ended:
             return
         if not self.blocked and not self._requests.full:
             self._resume_reading()
@@ -210,6 +228,13 @@ class HttpClient(Protocol):
             self.transport.resumeProducing()
 
     # -- for the exchange
+
+    def lease_request(self, cookie: str | None, key: bytes | None) -> LeaseRequest:
+        """What to ask of the backend for a client with this persistence cookie, and this key."""
+        wish = self._wish
+        if wish is None or wish.cookie != cookie or wish.key != key:
+            wish = self._wish = LeaseRequest(self.address, self.destination, cookie, key=key)
+        return wish
 
     def block(self) -> None:
         """Read no more of the request for now."""
@@ -247,13 +272,15 @@ class HttpClient(Protocol):
         """The response is written: on to the next request, or to the end."""
         self._exchange = None
         if not keep:
-            self._close(linger=self._requests.waiting or not self._requests.done)
+            self._close(linger=bool(self._requests.data) or not self._requests.done)
             return
-        self._state = State.HEAD
+        self._state = HEAD
         self._requests.next()
         self.blocked = False
+        self.may_reuse_server = self.factory.keeps_servers
         self.patience.limit(self.factory.keep_alive_limit)
-        self._advance()
+        if self._requests.data or self._ended or not self._reading:
+            self._advance()
 
     def cut(self, visibly: bool) -> None:
         """The response breaks off. Where its framing would not show it, a reset does."""
@@ -261,20 +288,20 @@ class HttpClient(Protocol):
         if not visibly:
             self._close()
             return
-        self._state = State.CLOSING
+        self._state = CLOSING
         self.transport.unregisterProducer()
         self.transport.abortConnection()
 
     def hang_up(self) -> None:
         """End the connection within this reactor turn."""
         self._exchange = None
-        self._state = State.CLOSING
+        self._state = CLOSING
         hang_up(self.transport)
 
     def detach(self) -> tuple[Any, bytes]:
         """Give the transport away, for a tunnel, with what was read and not understood."""
         self._exchange = None
-        self._state = State.CLOSING
+        self._state = CLOSING
         self.transport.unregisterProducer()
         self._forget()
         return self.transport, self._requests.take()
@@ -283,11 +310,11 @@ class HttpClient(Protocol):
 
     def close_if_idle(self) -> None:
         """The proxy stops: a client between two requests need not be waited for."""
-        if self._state is State.HEAD and not self._requests.waiting:
+        if self._state is HEAD and not self._requests.data:
             self._close()
 
     def _expired(self) -> None:
-        if self._state is State.CLOSING:
+        if self._state is CLOSING:
             self.transport.abortConnection()
         elif self._exchange is not None:
             self._exchange.idle_expired()
@@ -309,7 +336,7 @@ class HttpClient(Protocol):
         A close with unread input is a reset, which may overtake the answer: with `linger`, the
         client closes first (RFC 9112, 9.6).
         """
-        self._state = State.CLOSING
+        self._state = CLOSING
         self._requests.take()
         self.transport.unregisterProducer()
         if linger and not self._ended and _can_half_close(self.transport):

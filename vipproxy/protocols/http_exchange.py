@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -17,20 +17,21 @@ from vipproxy.errors import (
     SessionError,
 )
 from vipproxy.framing.http1 import RequestHead, ResponseHead, without
-from vipproxy.framing.http_body import ends_with_connection
+from vipproxy.framing.http_body import BodyReader
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
     IConnectTaker,
     ILease,
+    IReuser,
     IRevocable,
     LeaseRequest,
     Side,
 )
+from vipproxy.protocols.http_cookie_dates import CookieDates
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
-from vipproxy.sockets import attach
 from vipproxy.values import Ending
 
 if TYPE_CHECKING:
@@ -41,8 +42,14 @@ log = Logger()
 EARLY_LIMIT = 65536
 """Bytes of a request's body that are kept while there is no server yet."""
 
+REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""Methods of requests that may be sent twice, where they have no body: the idempotent ones
+(RFC 9110, 9.2.2)."""
 
-@implementer(IConnectTaker, IRevocable)
+BODILESS = frozenset({204, 304})
+
+
+@implementer(IConnectTaker, IReuser, IRevocable)
 @define(eq=False)
 class Exchange:
     """Over exactly once: by a complete response, a failure, the client's leave or a mark-down."""
@@ -52,43 +59,74 @@ class Exchange:
     head: RequestHead
     request_done: bool
     """All of the request has been read from the client."""
+    _wish: LeaseRequest | None = None
+    _dates: CookieDates | None = None
+    """When the client's persistence cookie was set, where it says so."""
+    _repeatable: bool = False
+    """It may go onto an idle connection, and again onto a fresh one where that has died."""
     _attempt: IAttempt | None = None
     _lease: ILease | None = None
     _server: ServerConnection | None = None
-    _early: list[bytes] = field(factory=list)
-    _early_size: int = 0
+    _early: bytearray | None = None
+    """What came of the request's body before there was a server."""
     _begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
-    _unframed: bool = False
-    """The response ends with the client's connection."""
+    _framed: bool = True
+    """The client can tell the end of the response from its framing."""
     _over: bool = False
 
     # -- a server for the request
 
-    def start(self) -> None:
+    def start(self, now: float) -> None:
         """Find a server: the one that the cookie names, or any."""
-        client, cookie = self.client, None
-        self.backend.counters.request_received(client.patience.seconds())
-        if client.factory.persistence is not None:
-            self.head.fields, cookie = client.factory.persistence.read(self.head.fields)
-        request = LeaseRequest(client.address, client.destination, cookie)
-        attempt = client.frontend.connector.connect(self.backend, request, self)
+        client, head, cookie = self.client, self.head, None
+        self.backend.counters.request_received(now)
+        factory = client.factory
+        for changes in factory.request_changes:
+            head.lines = changes.apply(head.lines)
+        if factory.persistence is not None:
+            head.lines, cookie, self._dates = factory.persistence.read(head.lines)
+        key = None if factory.key_of is None else factory.key_of(head)
+        bodiless = self.request_done and not head.length and not head.chunked
+        self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
+        self._wish = client.lease_request(cookie, key)
+        self._connect(self._wish)
+
+    def _connect(self, wish: LeaseRequest) -> None:
+        attempt = self.client.frontend.connector.connect(self.backend, wish, self, self)
         if self._lease is None and not self._over:
             self._attempt = attempt
 
+    def reuse(self, lease: ILease) -> bool:
+        """Take an idle connection, where this request may be lost with it."""
+        idle = self.client.factory.idle
+        connection = idle.take(lease.server) if self._repeatable else None
+        if connection is None:
+            self._repeatable = False
+            idle.make_room(lease.server)
+            return False
+        lease.connected()
+        self._use(lease, connection)
+        return True
+
     def connected(self, lease: ILease, server: Side) -> None:
+        connection = ServerConnection(lease.server, self.client.factory.idle)
+        self.client.frontend.attach(server, connection)
+        self._use(lease, connection)
+
+    def _use(self, lease: ILease, connection: ServerConnection) -> None:
         self._attempt = None
-        self._lease = lease
+        self._lease, self._server = lease, connection
         lease.holder = self
-        connection = self._server = ServerConnection(self, self.head)
-        attach(server, connection, self.client.frontend.clock)
+        connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        self._send(self.head.render(self._added_fields()) + b"".join(self._early))
-        self._early.clear()
-        self.client.unblock()
+        self._send(self.head.render(self._added_fields()) + (self._early or b""))
+        self._early = None
+        if self.client.blocked:
+            self.client.unblock()
         self._set_limit()
 
     def connect_failed(self, error: SessionError) -> None:
@@ -96,13 +134,15 @@ class Exchange:
         self.fail(error)
 
     def _added_fields(self) -> bytes:
-        """One exchange a server connection: HTTP/1.1 servers are told so."""
-        head, added = self.head, b""
-        if self.client.factory.options.forwarded_for:
-            added = b"x-forwarded-for: %b\r\n" % self.client.address.host.encode()
+        """HTTP/1.1 servers keep the connection if they are not told otherwise, others if asked."""
+        head, forwarded = self.head, self.client.forwarded
+        added = b"" if forwarded is None else forwarded(head)
         if head.upgrade:
             return b"%bconnection: Upgrade\r\nupgrade: %b\r\n" % (added, head.upgrade)
-        return added + b"connection: close\r\n" if head.minor else added
+        keeps = self.client.factory.keeps_servers
+        if head.minor:
+            return added if keeps else added + b"connection: close\r\n"
+        return added + b"connection: keep-alive\r\n" if keeps else added
 
     # -- from the client
 
@@ -112,12 +152,16 @@ class Exchange:
         if self._server is not None:
             self._send(data)
         else:
-            self._early.append(data)
-            self._early_size += len(data)
-            if self._early_size >= EARLY_LIMIT:
-                self.client.block()
+            self._keep_early(data)
         if done:
             self._set_limit()
+
+    def _keep_early(self, data: bytes) -> None:
+        if self._early is None:
+            self._early = bytearray()
+        self._early += data
+        if len(self._early) >= EARLY_LIMIT:
+            self.client.block()
 
     def client_full(self) -> None:
         """The client does not read as fast as the server sends."""
@@ -153,7 +197,7 @@ class Exchange:
         assert lease is not None
         assert server is not None
         self._over = True
-        added = self._persistence_fields(head)
+        added = self._edit(head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
         self._count_response(head.status)
         begun = head.render(added) + rest
@@ -164,30 +208,54 @@ class Exchange:
         timeout = client.factory.options.timeout_tunnel
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
-    def response_begun(self, head: ResponseHead) -> None:
-        request = self.head
-        added = self._persistence_fields(head)
-        self._unframed = ends_with_connection(head, request.method, request.minor)
-        self._keep = self.client.may_keep() and not self._unframed
-        if head.status in (204, 304) or not request.minor:
-            head.fields = without(head.fields, b"transfer-encoding")
-        if head.status == 204:
-            head.fields = without(head.fields, b"content-length")
+    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
+        if head.status == 408 and self._repeatable and self._server is not None:
+            self._repeat(self._server)  # said to the idle connection: the request crossed it
+            return
+        client, request = self.client, self.head
+        added = self._edit(head)
+        self._framed = body.framed
+        self._keep = body.framed and client.may_keep()
+        if head.status in BODILESS or not request.minor:
+            _drop_framing(head)
         self._begun = True
         self._count_response(head.status)
-        connection = connection_field(self._keep, request.minor, head.minor)
-        self.client.write(head.render(added + connection))
-        self._set_limit()
+        added += connection_field(self._keep, request.minor, head.minor)
+        client.write(head.render(added) + data)
+        if not body.done:
+            self._set_limit()
 
     def response_continued(self, data: bytes) -> None:
         self.client.write(data)
 
     def response_ended(self) -> None:
-        self._finish(Ending.NORMAL)
-        self.client.exchange_over(self._keep)
+        """The connection is kept before the lease is released: who waits for one may use it."""
+        lease, server, client = self._lease, self._server, self.client
+        assert lease is not None
+        assert server is not None
+        self._over = True
+        server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
+        lease.release(Ending.NORMAL)
+        client.exchange_over(self._keep)
 
     def server_failed(self, error: SessionError) -> None:
-        self.fail(error)
+        if self._repeatable and self._server is not None and not self._server.heard:
+            self._repeat(self._server)
+        else:
+            self.fail(error)
+
+    def _repeat(self, server: ServerConnection) -> None:
+        """The server has closed the idle connection: once more, on a fresh one."""
+        lease, wish = self._lease, self._wish
+        assert lease is not None
+        assert wish is not None
+        for counters in self._counters():
+            counters.retries += 1
+        self._repeatable = False
+        self._lease = self._server = None
+        server.abort()
+        lease.release(Ending.SERVER_ABORT)
+        self._connect(wish)
 
     def server_full(self) -> None:
         self.client.block()
@@ -207,7 +275,7 @@ class Exchange:
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
         if self._begun:
-            self.client.cut(visibly=self._unframed)
+            self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
         self.backend.counters.responded(status)
@@ -245,23 +313,24 @@ class Exchange:
         self._lease.traffic.bytes_in += len(data)
         self._server.send(data)
 
-    def _persistence_fields(self, head: ResponseHead) -> bytes:
-        if self.client.factory.persistence is None or self._lease is None:
+    def _edit(self, head: ResponseHead) -> bytes:
+        """Change a final response's head; the persistence fields to add to it."""
+        factory = self.client.factory
+        for changes in factory.response_changes:
+            head.lines = changes.apply(head.lines)
+        if factory.persistence is None or self._lease is None:
             return b""
-        return self.client.factory.persistence.write(head, self.head.method, self._lease)
+        return factory.persistence.write(head, self.head.method, self._lease, self._dates)
 
     def _waits_for_client(self) -> bool:
         client = self.client
         return client.full or not (self.request_done or client.blocked)
 
-    def _limit(self) -> float:
-        if self._waits_for_client():
-            return float(self.client.frontend.options.timeout_client)
-        return float(self.backend.options.timeout_server)
-
     def _set_limit(self) -> None:
         if not self._over:
-            self.client.patience.limit(self._limit())
+            client, factory = self.client, self.client.factory
+            waits = self._waits_for_client()
+            client.patience.limit(factory.client_limit if waits else factory.server_limit)
 
     def _counters(self) -> list[Counters]:
         """The backend's, and the server's once there is one."""
@@ -271,9 +340,10 @@ class Exchange:
         return [self.backend.counters, lease.server.counters]
 
     def _count_response(self, status: int) -> None:
+        assert self._lease is not None
         self.client.frontend.counters.responded(status)
-        for counters in self._counters():
-            counters.responded(status)
+        self.backend.counters.responded(status)
+        self._lease.server.counters.responded(status)
 
     def _count_aborts(self) -> None:
         for counters in self._counters():
@@ -289,3 +359,10 @@ class Exchange:
                     counters.server_aborts += 1
                 else:
                     counters.response_errors += 1
+
+
+def _drop_framing(head: ResponseHead) -> None:
+    """The fields that would announce a body, or a form of it, that the client does not get."""
+    head.lines = without(head.lines, b"transfer-encoding")
+    if head.status == 204:
+        head.lines = without(head.lines, b"content-length")

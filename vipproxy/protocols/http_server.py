@@ -1,4 +1,4 @@
-"""The proxy's side of a connection to an HTTP server: reads one response."""
+"""The proxy's side of a connection to an HTTP server: reads one response after the other."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from zope.interface import implementer
 
 from vipproxy.errors import BadResponse, SessionError
 from vipproxy.framing.http1 import (
-    RESPONSE_START,
-    Inbox,
     MalformedMessage,
     RequestHead,
     ResponseHead,
     parse_response,
 )
 from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
+from vipproxy.framing.http_inbox import RESPONSE_START, Inbox
+from vipproxy.interfaces import IServer
+from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.sockets import hang_up
 
 
@@ -36,14 +37,14 @@ class ServerUser(Protocol):
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
         """A 101 response: what follows is no longer HTTP."""
 
-    def response_begun(self, head: ResponseHead) -> None:
-        """The final response's head."""
+    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
+        """The final response's head, and what came with it of its body."""
 
     def response_continued(self, data: bytes) -> None:
         """A part of the response's body, as it is to be forwarded."""
 
     def response_ended(self) -> None:
-        """The response is complete; the connection is no longer this user's."""
+        """The response is complete; `ServerConnection.finish` is due."""
 
     def server_failed(self, error: SessionError) -> None:
         """There is no response, or not all of it; the connection is of no more use."""
@@ -57,18 +58,31 @@ class ServerUser(Protocol):
 
 @implementer(IPushProducer)
 class ServerConnection(TwistedProtocol):
-    """Carries one exchange. Without a user it takes no notice of what comes."""
+    """Carries one exchange at a time; between two of them it is with the idle connections."""
 
     transport: Any
 
-    def __init__(self, user: ServerUser, request: RequestHead) -> None:
-        self._user: ServerUser | None = user
-        self._request = request
+    def __init__(self, server: IServer, idle: IdleConnections) -> None:
+        self.server, self._idle = server, idle
+        self.falls = idle.falls_of(server)
+        self.heard = False
+        """Something of the current response has come."""
+        self._user: ServerUser | None = None
+        self._request: RequestHead | None = None
         self._inbox = Inbox(RESPONSE_START)
         self._body: BodyReader | None = None
+        self._last = False
+        """The response says, or shows, that no request may follow."""
         self._produces = False
+        self._full = False
+        self._paused = False
 
     # -- for the user
+
+    def begin(self, user: ServerUser, request: RequestHead) -> None:
+        """A request is going to be sent, and its user wants the response."""
+        self._user, self._request = user, request
+        self.heard = False
 
     def expect_body(self) -> None:
         """A request body will be written: have the user told when the server is full."""
@@ -80,10 +94,20 @@ class ServerConnection(TwistedProtocol):
 
     def pause(self) -> None:
         """Read no more for now."""
+        self._paused = True
         self.transport.pauseProducing()
 
     def resume(self) -> None:
+        self._paused = False
         self.transport.resumeProducing()
+
+    def finish(self, keep: bool) -> None:
+        """The response has ended: keep the connection for others if that is safe, or close it."""
+        self._let_go()
+        if not keep or self._last or self._full or not self._idle.keep(self):
+            self.transport.abortConnection()
+        elif self._paused:
+            self.resume()
 
     def detach(self) -> Any:
         """Give the transport away, for a tunnel."""
@@ -103,33 +127,38 @@ class ServerConnection(TwistedProtocol):
     # -- Twisted's calls
 
     def dataReceived(self, data: bytes) -> None:
-        if self._user is None:
+        user = self._user
+        if user is None:
+            self._refuse_unasked()
             return
-        self._user.server_sent(len(data))
+        self.heard = True
+        user.server_sent(len(data))
         try:
             if self._body is None:
                 self._inbox.add(data)
-                self._read_heads(self._user)
+                self._read_heads(user)
             else:
-                self._deliver(self._user, self._body, self._body.feed(data)[0])
+                self._read_body(user, self._body, data)
         except MalformedMessage as error:
             self._fail(str(error))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         user = self._user
         if user is None:
-            return
-        if isinstance(self._body, CloseReader) and reason.check(ConnectionDone):
-            self._user = None
-            user.response_ended()
+            self._idle.forget(self)
+        elif isinstance(self._body, CloseReader) and reason.check(ConnectionDone):
+            self._last = True
+            self._end(user)
         else:
             self._fail("the server closed the connection before its response was complete")
 
     def pauseProducing(self) -> None:
+        self._full = True
         if self._user is not None:
             self._user.server_full()
 
     def resumeProducing(self) -> None:
+        self._full = False
         if self._user is not None:
             self._user.server_drained()
 
@@ -141,29 +170,45 @@ class ServerConnection(TwistedProtocol):
     def _read_heads(self, user: ServerUser) -> None:
         while (raw := self._inbox.take_head()) is not None:
             head = parse_response(raw)
-            if head.status == 101:
-                if not self._request.upgrade or not head.upgrade:
-                    raise MalformedMessage("the server changed the protocol unasked")
-                user.upgraded(head, self._inbox.take())
-                return
             if head.status >= 200:
                 self._begin_body(user, head)
                 return
+            if head.status == 101:
+                self._upgrade(user, head)
+                return
             user.interim_received(head)
+
+    def _upgrade(self, user: ServerUser, head: ResponseHead) -> None:
+        assert self._request is not None
+        if not self._request.upgrade or not head.upgrade:
+            raise MalformedMessage("the server changed the protocol unasked")
+        user.upgraded(head, self._inbox.take())
 
     def _begin_body(self, user: ServerUser, head: ResponseHead) -> None:
         """What came with the head is read first: if it is malformed, the client gets a 502."""
-        body = self._body = response_body(head, self._request.method, self._request.minor)
-        forward, _ = body.feed(self._inbox.take())
-        user.response_begun(head)
-        self._deliver(user, body, forward)
+        request = self._request
+        assert request is not None
+        body = self._body = response_body(head, request.method, request.minor)
+        forward, beyond = body.feed(self._inbox.take())
+        self._last = bool(beyond) or not head.keep_alive or _is_doubtful(head)
+        user.response_begun(head, body, forward)
+        if body.done:
+            self._end(user)
 
-    def _deliver(self, user: ServerUser, body: BodyReader, forward: bytes) -> None:
-        """Bytes beyond the response belong to nobody, and are dropped with the connection."""
+    def _read_body(self, user: ServerUser, body: BodyReader, data: bytes) -> None:
+        """Every byte passes here; a relay could move a LengthReader's `left` bytes instead."""
+        forward, beyond = body.feed(data)
+        if beyond:
+            self._last = True
         if forward:
             user.response_continued(forward)
-        if body.done and self._user is not None:
-            self._user = None
+        if body.done:
+            self._end(user)
+
+    def _end(self, user: ServerUser) -> None:
+        """Bytes beyond the response belong to nobody, and are dropped with the connection."""
+        if self._user is user:
+            self._user = self._body = None
             user.response_ended()
 
     def _fail(self, text: str) -> None:
@@ -171,8 +216,18 @@ class ServerConnection(TwistedProtocol):
         if user is not None:
             user.server_failed(BadResponse(text))
 
+    def _refuse_unasked(self) -> None:
+        """An idle connection on which something comes is no longer understood."""
+        self._idle.forget(self)
+        self.transport.abortConnection()
+
     def _let_go(self) -> None:
         self._user = None
         if self._produces:
             self._produces = False
             self.transport.unregisterProducer()
+
+
+def _is_doubtful(head: ResponseHead) -> bool:
+    """A 204 has no body; one that announces it may be followed by it."""
+    return head.status == 204 and (head.chunked or bool(head.length))

@@ -20,14 +20,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.framing.http1 import (
-    REQUEST_START,
-    Inbox,
-    MalformedMessage,
-    RequestHead,
-    parse_request,
-)
+from vipproxy.framing.http1 import MalformedMessage, RequestHead, parse_request
 from vipproxy.framing.http_body import BodyReader, request_body
+from vipproxy.framing.http_inbox import REQUEST_START, Inbox
 from vipproxy.interfaces import IFrontend
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 
