@@ -12,17 +12,19 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 
 # What is installed is known by the contents of all sources, so that a removed file counts too.
 SOURCES := $(shell find vipproxy twisted -type f ! -name '*.pyc' ! -name dropin.cache | LC_ALL=C sort)
-METADATA := $(wildcard setup.cfg pyproject.toml README.md LICENSE)
+METADATA := $(wildcard setup.cfg setup.py pyproject.toml README.md LICENSE)
 FINGERPRINT := $(firstword $(shell sha256sum $(SOURCES) $(METADATA) | sha256sum))
 INSTALLED := $(VENV)/installed-$(FINGERPRINT)
 
-.PHONY: help demo demo-serve test trial lint clean
+.PHONY: help demo demo-serve test trial sanitize bench lint clean
 
 help:
 	@echo "make demo        the whole cluster on this machine: one node is killed and comes back"
 	@echo "make demo-serve  the same, left running with its statistics page, until Ctrl-C"
 	@echo "make test        all tests, with pytest, of the installed package (ARGS='-k name')"
 	@echo "make trial       all tests, with trial"
+	@echo "make sanitize    the native relay under the address and thread sanitizers"
+	@echo "make bench       beside HAProxy: one table, page and chart in _bench/ (ARGS=--quick)"
 	@echo "make lint        style, format and types"
 	@echo "make clean       remove what the other doors have made"
 
@@ -40,7 +42,19 @@ test: $(INSTALLED) $(VENV)/extra-test
 	cd _test_temp && VIPPROXY_TEST_INSTALLED=1 ../$(BIN)/pytest -c ../pyproject.toml ../tests $(ARGS)
 
 trial: $(INSTALLED) $(VENV)/extra-test
-	$(BIN)/trial $(or $(ARGS),tests)
+	rm -rf _test_temp && mkdir _test_temp
+	cd _test_temp && VIPPROXY_TEST_INSTALLED=1 ../$(BIN)/trial $(or $(ARGS),tests)
+
+# The native module built anew, under the address and the thread sanitizer of the C compiler.
+sanitize: $(VENV)/extra-test
+	$(BIN)/python tests/engines/sanitize.py address $(ARGS)
+	$(BIN)/python tests/engines/sanitize.py thread $(ARGS)
+
+# Run in the checkout for the benchmark's own modules; the vipproxy that it measures is the
+# installed one.
+bench: $(INSTALLED)
+	@mkdir -p _bench && echo '*' > _bench/.gitignore
+	$(BIN)/python -m bench --report _bench --json _bench/results.json $(ARGS)
 
 lint: $(INSTALLED) $(VENV)/extra-lint
 	$(BIN)/ruff check
@@ -48,7 +62,7 @@ lint: $(INSTALLED) $(VENV)/extra-lint
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build _test_temp _trial_temp* *.egg-info
+	rm -rf $(VENV) build _bench _test_temp _trial_temp* *.egg-info
 
 # The build directory is removed, because modules that are gone would be installed out of it.
 define install
