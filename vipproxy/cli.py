@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from vipproxy import __version__
-from vipproxy.config import load
+from vipproxy.config import SYNTAXES, load
 from vipproxy.config.declare import options_of
 from vipproxy.config.reference import reference
 from vipproxy.config.show import show
+from vipproxy.config.write import write_ini
 from vipproxy.errors import ConfigError
 from vipproxy.plugins import INTERFACES, Catalog
 
@@ -28,7 +29,10 @@ class Command:
 
 
 def _takes_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the configuration")
+    parser.add_argument("file", metavar="FILE", help="the configuration, or a haproxy.cfg")
+    parser.add_argument(
+        "--format", choices=SYNTAXES, default="auto", help="its syntax; by default it is looked at"
+    )
 
 
 def _takes_nothing(parser: argparse.ArgumentParser) -> None:
@@ -38,19 +42,32 @@ def _takes_nothing(parser: argparse.ArgumentParser) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """Print every problem of a configuration, and nothing else; 1 where there is an error."""
     try:
-        loaded = load(arguments.file, Catalog())
+        loaded = load(arguments.file, Catalog(), arguments.format)
     except ConfigError as error:
         print(error.report)
         return 1
-    if loaded.warnings:
+    if loaded.problems.sorted:
         print(loaded.problems.report())
+    return 0
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    """Print the configuration as INI, and its problems elsewhere; 1 where there is an error."""
+    try:
+        loaded = load(arguments.file, Catalog(), arguments.format)
+    except ConfigError as error:
+        print(error.report, file=sys.stderr)
+        return 1
+    if loaded.problems.sorted:
+        print(loaded.problems.report(), file=sys.stderr)
+    print(write_ini(loaded.document), end="")
     return 0
 
 
 def show_values(arguments: argparse.Namespace) -> int:
     """Print every effective value, and where it comes from."""
     try:
-        loaded = load(arguments.file, Catalog())
+        loaded = load(arguments.file, Catalog(), arguments.format)
     except ConfigError as error:
         print(error.report, file=sys.stderr)
         return 1
@@ -63,7 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     from twisted.scripts import twistd  # brings the reactor with it
 
     options = twistd.ServerOptions()  # type: ignore[attr-defined]
-    options.parseOptions(["--nodaemon", "--pidfile=", "vipproxy", "--config", arguments.file])
+    ours = ["vipproxy", "--config", arguments.file, "--format", arguments.format]
+    options.parseOptions(["--nodaemon", "--pidfile=", *ours])
     twistd.runApp(options)
     return 0
 
@@ -110,6 +128,7 @@ def options(arguments: argparse.Namespace) -> int:
 COMMANDS = (
     Command("check", "say what is wrong with a configuration", check, _takes_file),
     Command("show", "show effective values and where each comes from", show_values, _takes_file),
+    Command("convert", "write a haproxy.cfg as INI", convert, _takes_file),
     Command("run", "serve in the foreground", run, _takes_file),
     Command(
         "demo", "a whole cluster on this machine, and a node that dies", demo, _takes_demo_arguments

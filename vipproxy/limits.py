@@ -27,9 +27,11 @@ class SessionLimit:
     limit: int = 1_000_000
     open: int = 0
 
-    def set_descriptors(self, descriptors: int) -> None:
-        """A session has two."""
+    def set_descriptors(self, descriptors: int, maxconn: int | None = None) -> None:
+        """A session has two; there are never more than `maxconn`, where that is given."""
         self.limit = max(1, (descriptors - RESERVED) // 2)
+        if maxconn is not None:
+            self.limit = min(self.limit, maxconn)
 
     @property
     def room(self) -> int:

@@ -45,7 +45,7 @@ class Listener:
         self._accepting = False
         self._reading = False
         self._pause: IDelayedCall | None = None
-        self._socket = listening_socket(address, BACKLOG)
+        self._socket = listening_socket(address, BACKLOG, frontend.options.freebind)
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
         self.address = local_of(self._socket)

@@ -101,7 +101,7 @@ class ProxyService(Service):
         Where one bind fails, what was opened is closed again.
         """
         self._descriptors = raise_descriptor_limit()
-        self._limit.set_descriptors(self._descriptors)
+        self._limit.set_descriptors(self._descriptors, self.config.options.maxconn)
         try:
             for frontend in self.frontends.values():
                 self._listen(frontend)

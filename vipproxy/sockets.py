@@ -44,8 +44,9 @@ def stream_socket(address: Address) -> socket.socket:
     return socket.socket(family_of(address), _NON_BLOCKING_STREAM)
 
 
-def listening_socket(address: Address, backlog: int) -> socket.socket:
-    """Bind and listen, also where no interface has the address yet (IP_FREEBIND, ip(7)).
+def listening_socket(address: Address, backlog: int, freebind: bool = True) -> socket.socket:
+    """Bind and listen; with `freebind` (IP_FREEBIND, ip(7)) also where no interface has the
+    address yet.
 
     Raises OSError.
     """
@@ -54,9 +55,9 @@ def listening_socket(address: Address, backlog: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, freebind)
         else:
-            sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, freebind)
         sock.bind((address.host, address.port))
         sock.listen(backlog)
     except OSError:

@@ -13,7 +13,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from vipproxy.config import load
+from vipproxy.config import SYNTAXES, load
 from vipproxy.errors import ConfigError, VipproxyError
 from vipproxy.plugins import Catalog
 from vipproxy.service import ProxyService
@@ -25,12 +25,17 @@ class Options(UsageOptions):
     """The command line."""
 
     synopsis = "[twistd options] vipproxy --config FILE"
-    optParameters = [["config", "c", None, "The configuration file (INI)."]]
+    optParameters = [
+        ["config", "c", None, "The configuration file: INI, or a haproxy.cfg."],
+        ["format", None, "auto", "Its syntax: ini, haproxy, or auto."],
+    ]
     longdesc = "A load-balancing proxy for highly available clusters."
 
     def postOptions(self) -> None:
         if not self["config"]:
             raise UsageError("name the configuration: --config FILE")
+        if self["format"] not in SYNTAXES:
+            raise UsageError(f"--format is one of {', '.join(SYNTAXES)}")
 
 
 class TwistdService(ProxyService):
@@ -71,9 +76,9 @@ def _spare_the_collector() -> None:
 def makeService(options: Options) -> IService:
     """Called by twistd; a configuration with errors ends here, before anything is started."""
     try:
-        loaded = load(options["config"], Catalog())
+        loaded = load(options["config"], Catalog(), options["format"])
     except ConfigError as error:
         sys.exit(error.report)
     if loaded.warnings:
-        print(loaded.problems.report(), file=sys.stderr)
+        print(loaded.problems.report(notes=False), file=sys.stderr)
     return TwistdService(loaded.config)

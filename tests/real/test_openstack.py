@@ -18,8 +18,8 @@ INSIDE = """
 mount -t tmpfs none /var/lib
 {python} -m vipproxy run {config} >/var/lib/log 2>&1 &
 proxy=$!
-for _ in $(seq 100); do [ -S /var/lib/vipproxy/stats ] && break; sleep 0.1; done
-echo "show stat" | {socat} unix-connect:/var/lib/vipproxy/stats stdio
+for _ in $(seq 100); do [ -S {socket} ] && break; sleep 0.1; done
+echo "show stat" | {socat} unix-connect:{socket} stdio
 kill $proxy
 wait $proxy
 echo "status $?"
@@ -29,13 +29,21 @@ grep -c Traceback /var/lib/log
 
 
 class OpenStackTests(SynchronousTestCase):
-    def test_starts(self) -> None:
+    def test_ini(self) -> None:
         """examples/openstack.ini starts as it stands, serves 18 frontends, and stops with 0."""
+        self.starts("openstack.ini", "/var/lib/vipproxy/stats")
+
+    def test_cfg(self) -> None:
+        """So does examples/openstack.cfg, which is HAProxy's own configuration."""
+        self.starts("openstack.cfg", "/var/lib/haproxy/stats")
+
+    def starts(self, config: str, socket: str) -> None:
         if os.getuid() != 0:
             raise SkipTest("a network namespace needs root")
         script = INSIDE.format(
             python=sys.executable,
-            config=ROOT / "examples" / "openstack.ini",
+            config=ROOT / "examples" / config,
+            socket=socket,
             socat=require("socat"),
         )
         done = subprocess.run(

@@ -15,6 +15,7 @@ from vipproxy.admin.commands import COMMANDS
 from vipproxy.cli import main
 from vipproxy.config import SECRET, choice, loads, option
 from vipproxy.config.declare import options_of
+from vipproxy.config.haproxy.reference import keyword_reference
 from vipproxy.config.reference import SECTIONS, reference
 from vipproxy.errors import ConfigError
 from vipproxy.plugins import Catalog, Plugin
@@ -83,6 +84,17 @@ class ReferenceTests(SynchronousTestCase):
         with contextlib.redirect_stdout(io.StringIO()) as output:
             self.assertEqual(main(["options"]), 0)
         self.assertEqual(output.getvalue(), reference(Catalog()) + "\n")
+
+
+class KeywordTests(SynchronousTestCase):
+    def test_document(self) -> None:
+        """docs/haproxy_keywords.md ends with the tables of the keywords."""
+        text = (DOCS / "haproxy_keywords.md").read_text()
+        _, mark, rest = text.partition(
+            "`vipproxy.config.haproxy.reference.keyword_reference()` gives. -->\n\n"
+        )
+        self.assertNotEqual(mark, "")
+        self.assertEqual(rest, keyword_reference() + "\n")
 
 
 class CodeTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ Plugins declare their options with `option` and the kinds that stand here.
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from attrs import frozen
 
 from vipproxy.config.build import build, cluster_config
 from vipproxy.config.declare import option
+from vipproxy.config.document import Document
 from vipproxy.config.drafts import ClusterDraft
+from vipproxy.config.haproxy import is_haproxy, read_haproxy
+from vipproxy.config.haproxy.wording import reword
 from vipproxy.config.ini import read_ini, split_lines
 from vipproxy.config.kinds import (
     ADDRESS,
@@ -59,6 +63,9 @@ __all__ = [
     "record",
 ]
 
+SYNTAXES = ("auto", "ini", "haproxy")
+"""How a file is written; `auto` looks into it."""
+
 
 @frozen
 class Loaded:
@@ -68,24 +75,31 @@ class Loaded:
     draft: ClusterDraft
     """The same with positions and origins, for `vipproxy.config.show.show`."""
     problems: Problems
+    document: Document
 
     @property
     def warnings(self) -> list[Problem]:
-        return self.problems.sorted
+        """All problems that are no notes."""
+        return self.problems.serious
 
 
-def load(path: str | Path, catalog: IPluginCatalog) -> Loaded:
-    """Read a configuration file.
+def load(path: str | Path, catalog: IPluginCatalog, syntax: str = "auto") -> Loaded:
+    """Read a configuration file: INI, or a haproxy.cfg; `syntax` is one of SYNTAXES.
 
     Raises ConfigError, whose report names every problem, where there is an error in it, and
     where the file cannot be read.
     """
+    return loads(read_text(path), catalog, str(path), syntax=syntax)
+
+
+def read_text(path: str | Path) -> str:
+    """What a file says; raises ConfigError."""
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: error: cannot be read: {reason}") from None
-    return loads(data.decode("utf-8", "replace"), catalog, str(path))
+    return data.decode("utf-8", "replace")
 
 
 def loads(
@@ -93,20 +107,34 @@ def loads(
     catalog: IPluginCatalog,
     name: str = "<string>",
     descriptor_limit: int | None = None,
+    syntax: str = "auto",
 ) -> Loaded:
     """Read a configuration from text; problems call it `name`.
 
     `descriptor_limit` is the number of file descriptors that the process may come to have, by
     default its hard limit. Raises ConfigError.
     """
-    problems = Problems(name, split_lines(text))
-    draft = build(read_ini(problems), catalog, problems)
+    return read(Problems(name, split_lines(text)), catalog, descriptor_limit, syntax)
+
+
+def read(
+    problems: Problems,
+    catalog: IPluginCatalog,
+    descriptor_limit: int | None = None,
+    syntax: str = "auto",
+) -> Loaded:
+    """Read a configuration from the lines of `problems`; raises ConfigError."""
+    theirs = syntax == "haproxy" or (syntax == "auto" and is_haproxy(problems.lines))
+    document = read_haproxy(problems, os.environ) if theirs else read_ini(problems)
+    draft = build(document, catalog, problems)
     limit = _hard_limit() if descriptor_limit is None else descriptor_limit
     for problem in (*apply_rules(draft), *descriptors_suffice(draft, limit)):
         problems.add(problem)
+    if theirs:
+        problems.change(reword)
     if problems.has_errors:
         raise ConfigError(problems.report())
-    return Loaded(cluster_config(draft, name), draft, problems)
+    return Loaded(cluster_config(draft, problems.source), draft, problems, document)
 
 
 def _hard_limit() -> int | None:

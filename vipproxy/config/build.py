@@ -210,14 +210,14 @@ class _Builder:
     def _value(self, kind: Kind[Any], origin: Origin) -> Any:
         setting = origin.setting
         if is_secret(kind):
-            self.problems.hide(setting.line, setting.value_column)
+            line, column, _ = setting.place()
+            self.problems.hide(line, column)
         try:
             return at(0, kind, setting.value)
         except BadValue as error:
             for part in error.parts:
                 message = f"{part.message} in {origin.section.label}"
-                column = setting.value_column + part.offset
-                self.problems.error(message, setting.line, column, part.length, part.hint)
+                self.problems.error(message, *setting.place(part.offset, part.length), part.hint)
             return None
 
     def _resolved(self, option: Option, default: Chosen, section: Section) -> Any:
@@ -277,8 +277,7 @@ class _Builder:
         self.problems.add(Draft(section, {}).error(message, hint=hint))
 
     def _at_key(self, origin: Origin, message: str, hint: str = "") -> None:
-        setting = origin.setting
-        self.problems.error(message, setting.line, setting.column, len(setting.key), hint)
+        self.problems.error(message, *origin.setting.key_place, hint)
 
 
 def _effective(known: Mapping[str, Any], own: Origins, defaults: Origins) -> Origins:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from collections.abc import Mapping
+
+from attrs import Factory, field, frozen
 
 NAMELESS = ("global", "defaults")
 NAMED = ("frontend", "backend")
 SECTION_KINDS = (*NAMELESS, *NAMED)
+
+
+Place = tuple[int, int, int]
+"""A line and a column, both from 1, and a length in characters."""
+
+
+@frozen
+class Span:
+    """A part of a value that another syntax writes at a place of its own."""
+
+    offset: int
+    """In the value."""
+    length: int
+    place: Place
 
 
 @frozen
@@ -19,6 +35,30 @@ class Setting:
     line: int
     column: int
     value_column: int
+    spans: tuple[Span, ...] = ()
+    """Where the parts of the value stand, if it is not written in one piece at `value_column`."""
+    key_length: int | None = None
+    """Of what stands at `column`, if that is not the key."""
+    implied: str = ""
+    """Why it holds, if the file does not say it."""
+
+    @property
+    def key_place(self) -> Place:
+        return self.line, self.column, self.key_length or len(self.key)
+
+    def place(self, offset: int = 0, length: int | None = None) -> Place:
+        """Where a part of the value stands in the file; by default all of it."""
+        if not self.spans:
+            width = len(self.value) - offset if length is None else length
+            return self.line, self.value_column + offset, width
+        return next(
+            (
+                each.place
+                for each in self.spans
+                if each.offset <= offset < each.offset + each.length
+            ),
+            self.spans[0].place,
+        )
 
 
 @frozen
@@ -50,6 +90,8 @@ class Document:
     source: str
     """The file's name, as problems show it."""
     sections: tuple[Section, ...]
+    comments: Mapping[int, tuple[str, ...]] = Factory(dict)
+    """Line -> what comments say about it, for those who write the file anew."""
 
     def of_kind(self, kind: str) -> list[Section]:
         return [section for section in self.sections if section.kind == kind]

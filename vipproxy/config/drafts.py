@@ -36,6 +36,10 @@ class Draft:
         """Whether the section itself, not only [defaults], has the key."""
         return key in self.origins and not self.origins[key].inherited
 
+    def implies(self, key: str) -> bool:
+        """Whether a key has its value without being said."""
+        return key in self.origins and bool(self.origins[key].setting.implied)
+
     def error(self, message: str, key: str = "", word: str = "", hint: str = "") -> Problem:
         """An error at a key's value (or a word of it), or at the header without one."""
         return self._problem(Severity.ERROR, message, key, word, hint)
@@ -58,10 +62,8 @@ def at_setting(
     """A problem at a setting's value, or at one word of it."""
     for offset, each in words(setting.value):
         if each == word:
-            column = setting.value_column + offset
-            return Problem(severity, message, setting.line, column, len(word), hint)
-    length = len(setting.value)
-    return Problem(severity, message, setting.line, setting.value_column, length, hint)
+            return Problem(severity, message, *setting.place(offset, len(word)), hint)
+    return Problem(severity, message, *setting.place(), hint)
 
 
 @frozen

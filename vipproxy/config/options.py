@@ -53,6 +53,12 @@ class GlobalOptions:
     store: Chosen | None = option(
         plugin("store"), default=None, help="a plugin that keeps the state, instead of a file"
     )
+    maxconn: int | None = option(
+        integer(1, 1_000_000),
+        default=None,
+        help="sessions of all frontends together; by default what the file descriptors allow",
+        haproxy="maxconn",
+    )
     grace: float = option(
         PAUSE,
         default=5.0,
@@ -127,6 +133,12 @@ class FrontendOptions:
         default=None,
         help="TCP keepalive towards the clients",
         haproxy="option clitcpka",
+    )
+    freebind: bool = option(
+        FLAG,
+        default=True,
+        help="binds succeed also where the machine does not have the address (IP_FREEBIND)",
+        haproxy="transparent",
     )
     accept_proxy: bool = option(
         FLAG,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from attrs import Factory, define, frozen
@@ -13,6 +13,8 @@ class Severity(Enum):
     """The proxy would not do what the file says: it does not start."""
     WARNING = "warning"
     """It starts, but somebody should look."""
+    NOTE = "note"
+    """Nothing is wrong; it is good to know."""
 
 
 @frozen
@@ -30,17 +32,21 @@ class Problem:
     def is_error(self) -> bool:
         return self.severity is Severity.ERROR
 
-    def render(self, source: str, lines: Sequence[str]) -> str:
-        """``file:line:column: error: message``, the line, and a caret line with the hint."""
+    def render(self, source: str, lines: Sequence[str], number: int | None = None) -> str:
+        """``file:line:column: error: message``, the line, and a caret line with the hint.
+
+        `number` is the line's in its file, where that is not its number in `lines`.
+        """
         text = lines[self.line - 1] if self.line <= len(lines) else ""
+        number = self.line if number is None else number
         # Tabs stay tabs, so that the carets stand where the terminal puts the text.
         indent = "".join(c if c == "\t" else " " for c in text[: self.column - 1])
         carets = "^" * max(1, min(self.length, len(text) - self.column + 1))
         return "\n".join(
             _printable(each).rstrip()
             for each in (
-                f"{source}:{self.line}:{self.column}: {self.severity.value}: {self.message}",
-                f"{self.line:5} | {text}",
+                f"{source}:{number}:{self.column}: {self.severity.value}: {self.message}",
+                f"{number:5} | {text}",
                 f"      | {indent}{carets} {self.hint}",
             )
         )
@@ -57,6 +63,8 @@ class Problems:
 
     source: str
     lines: Sequence[str]
+    parts: Sequence[tuple[str, int]] = ()
+    """The files, where there are several: each with the number of its first line among all."""
     _found: dict[Problem, None] = Factory(dict)
     _secrets: dict[int, int] = Factory(dict)
     """Line -> the column from which on it is not shown."""
@@ -67,6 +75,10 @@ class Problems:
 
     def add(self, problem: Problem) -> None:
         self._found[problem] = None
+
+    def change(self, change: Callable[[Problem], Problem]) -> None:
+        """Replace each of them."""
+        self._found = {change(problem): None for problem in self._found}
 
     def error(self, message: str, line: int, column: int, length: int = 1, hint: str = "") -> None:
         self.add(Problem(Severity.ERROR, message, line, column, length, hint))
@@ -80,10 +92,27 @@ class Problems:
     def has_errors(self) -> bool:
         return any(problem.is_error for problem in self._found)
 
-    def report(self) -> str:
+    @property
+    def serious(self) -> list[Problem]:
+        """Those that are no notes, in the order of the file."""
+        return [problem for problem in self.sorted if problem.severity is not Severity.NOTE]
+
+    def place(self, line: int) -> tuple[str, int]:
+        """The file that a line is in, and its number there."""
+        for source, first in reversed(self.parts):
+            if line >= first:
+                return source, line - first + 1
+        return self.source, line
+
+    def report(self, *, notes: bool = True) -> str:
         """All of them as `vipproxy check` prints them; empty where there are none."""
         lines = list(self.lines)
         for number, column in self._secrets.items():
             text = lines[number - 1]
             lines[number - 1] = text[: column - 1] + "*" * (len(text) - column + 1)
-        return "\n".join(problem.render(self.source, lines) for problem in self.sorted)
+        shown = self.sorted if notes else self.serious
+        return "\n".join(self._render(problem, lines) for problem in shown)
+
+    def _render(self, problem: Problem, lines: Sequence[str]) -> str:
+        source, number = self.place(problem.line)
+        return problem.render(source, lines, number)

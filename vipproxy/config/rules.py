@@ -211,7 +211,11 @@ def descriptors_suffice(cluster: ClusterDraft, limit: int | None) -> Iterator[Pr
 
     A session has two. `limit` is the hard limit (RLIMIT_NOFILE), None where there is none.
     """
-    maxconns = [frontend.config.options.maxconn for frontend in cluster.frontends]
+    maxconns = [
+        frontend.config.options.maxconn
+        for frontend in cluster.frontends
+        if not frontend.implies("maxconn")
+    ]
     needed = 2 * sum(maxconns) + RESERVED
     if limit is None or needed <= limit:
         return

@@ -60,6 +60,8 @@ def _origin(key: str, draft: Draft | None, source: str) -> str:
     if draft is None or key not in draft.origins:
         return "default"
     origin = draft.origins[key]
+    if origin.setting.implied:
+        return origin.setting.implied
     place = f"{source}:{origin.setting.line}"
     return f"[defaults] {place}" if origin.inherited else place
 
