@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from attrs import frozen
 
@@ -86,6 +87,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def haproxy(arguments: argparse.Namespace) -> int:
+    """Be HAProxy, as far as its command line goes; `main` has the arguments."""
+    from vipproxy.haproxy import main as run_haproxy
+
+    return run_haproxy(arguments.arguments)
+
+
+def _takes_rest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="as haproxy has them")
+
+
 def _takes_demo_arguments(parser: argparse.ArgumentParser) -> None:
     from vipproxy.demo import add_arguments
 
@@ -129,6 +141,7 @@ COMMANDS = (
     Command("check", "say what is wrong with a configuration", check, _takes_file),
     Command("show", "show effective values and where each comes from", show_values, _takes_file),
     Command("convert", "write a haproxy.cfg as INI", convert, _takes_file),
+    Command("haproxy", "HAProxy's command line: -f, -c, -D...", haproxy, _takes_rest),
     Command("run", "serve in the foreground", run, _takes_file),
     Command(
         "demo", "a whole cluster on this machine, and a node that dies", demo, _takes_demo_arguments
@@ -151,7 +164,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is for `sys.exit`."""
-    arguments = parser().parse_args(argv)
+    """Run one command; the exit status is for `sys.exit`.
+
+    A link with the name `haproxy` is the command of that name.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and Path(sys.argv[0]).name == "haproxy":
+        words.insert(0, "haproxy")
+    if words[:1] == ["haproxy"]:  # its options are none that argparse would understand
+        return haproxy(argparse.Namespace(arguments=words[1:]))
+    arguments = parser().parse_args(words)
     status: int = arguments.command(arguments)
     return status

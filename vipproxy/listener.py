@@ -38,18 +38,25 @@ SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 class Listener:
     """One bound address. While the frontend is full, clients wait in the kernel's queue."""
 
-    def __init__(self, address: Address, frontend: Frontend, factory: IProtocolFactory) -> None:
+    def __init__(
+        self,
+        address: Address,
+        frontend: Frontend,
+        factory: IProtocolFactory,
+        share_port: bool = False,
+    ) -> None:
         self._frontend, self._factory = frontend, factory
         self._reactor = frontend.clock
         self._takes_sockets = ISocketFactory.providedBy(factory)
         self._accepting = False
         self._reading = False
         self._pause: IDelayedCall | None = None
-        self._socket = listening_socket(address, BACKLOG, frontend.options.freebind)
+        freebind = frontend.options.freebind
+        self._socket = listening_socket(address, BACKLOG, freebind, share_port)
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
         self.address = local_of(self._socket)
-        self.destination = None if address.host in ANY_HOST else self.address
+        self.destination = None if self.address.host in ANY_HOST else self.address
 
     def start(self) -> None:
         """Begin to accept."""

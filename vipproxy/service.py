@@ -51,14 +51,17 @@ FULLCONN_SHARE = 10
 class ProxyService(Service):
     """The whole proxy as a Twisted service: under twistd, embedded in another, or in a test.
 
-    `reactor` is by default the global one.
+    `reactor` is by default the global one. With `share_ports` another process may bind the same
+    ports (SO_REUSEPORT), so that it can take over from this one.
     """
 
-    def __init__(self, config: ClusterConfig, reactor: Any = None) -> None:
+    def __init__(
+        self, config: ClusterConfig, reactor: Any = None, share_ports: bool = False
+    ) -> None:
         if reactor is None:
             from twisted.internet import reactor
         self.config = config
-        self._reactor = reactor
+        self._reactor, self._share_ports = reactor, share_ports
         self._started_at = reactor.seconds()
         self._stopping = False
         self._bound = False
@@ -186,7 +189,7 @@ class ProxyService(Service):
         frontend.listeners = listeners
         for address in config.options.bind:
             try:
-                listeners.append(Listener(address, frontend, factory))
+                listeners.append(Listener(address, frontend, factory, self._share_ports))
             except OSError as error:
                 text = f"frontend '{config.name}' cannot listen on {address}: {error.strerror}"
                 raise ListenFailed(text) from error

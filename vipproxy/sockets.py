@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 from functools import cache
 from typing import Any
@@ -44,21 +46,40 @@ def stream_socket(address: Address) -> socket.socket:
     return socket.socket(family_of(address), _NON_BLOCKING_STREAM)
 
 
-def listening_socket(address: Address, backlog: int, freebind: bool = True) -> socket.socket:
+def listening_socket(
+    address: Address, backlog: int, freebind: bool = True, share_port: bool = False
+) -> socket.socket:
     """Bind and listen; with `freebind` (IP_FREEBIND, ip(7)) also where no interface has the
-    address yet.
+    address yet, with `share_port` (SO_REUSEPORT) also where another process does.
 
-    Raises OSError.
+    An address that names a descriptor is a listening socket that was inherited. Raises OSError.
     """
+    if address.descriptor is not None:
+        return _inherited_socket(address.descriptor, backlog)
     sock = stream_socket(address)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, share_port)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, freebind)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, freebind)
         sock.bind((address.host, address.port))
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _inherited_socket(descriptor: int, backlog: int) -> socket.socket:
+    """A bound socket that another program opened; clients may wait in its queue already."""
+    sock = socket.socket(fileno=os.dup(descriptor))
+    try:
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            raise OSError(errno.EAFNOSUPPORT, "the inherited socket is not one of TCP")
+        sock.setblocking(False)
         sock.listen(backlog)
     except OSError:
         sock.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import sys
 from typing import Any
@@ -15,10 +14,9 @@ from twisted.python.usage import UsageError
 
 from vipproxy.config import SYNTAXES, load
 from vipproxy.errors import ConfigError, VipproxyError
+from vipproxy.limits import spare_the_collector
 from vipproxy.plugins import Catalog
 from vipproxy.service import ProxyService
-
-COLLECTOR_THRESHOLDS = (50_000, 10, 10)
 
 
 class Options(UsageOptions):
@@ -50,7 +48,7 @@ class TwistdService(ProxyService):
     def startService(self) -> None:
         super().startService()
         self._reactor.callWhenRunning(self._own_signals)
-        self._reactor.callWhenRunning(_spare_the_collector)
+        self._reactor.callWhenRunning(spare_the_collector)
 
     def _own_signals(self) -> None:
         """A stop that was asked for is a success; twistd would die by the signal instead."""
@@ -63,14 +61,6 @@ class TwistdService(ProxyService):
     def _stop_reactor(self) -> None:
         with contextlib.suppress(ReactorNotRunning):  # asked twice
             self._reactor.stop()
-
-
-def _spare_the_collector() -> None:
-    """What is here now stays, and sessions are freed without the collector: it need not look at
-    the first, and seldom for the second."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 def makeService(options: Options) -> IService:

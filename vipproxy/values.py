@@ -18,7 +18,14 @@ class Address:
     host: str
     port: int
 
+    @property
+    def descriptor(self) -> int | None:
+        """The number of the inherited socket that ``fd@N`` names."""
+        return int(self.host[3:]) if self.host.startswith("fd@") else None
+
     def __str__(self) -> str:
+        if self.descriptor is not None:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod

@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).parents[2]
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"demo"},
+    {"demo", "haproxy"},
     {"tap", "testing"},
     {"service"},
     {"listener", "state", "plugins"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -122,10 +123,14 @@ def read(
     catalog: IPluginCatalog,
     descriptor_limit: int | None = None,
     syntax: str = "auto",
+    implied: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Read a configuration from the lines of `problems`; raises ConfigError."""
+    """Read a configuration from the lines of `problems`; raises ConfigError.
+
+    `implied` replaces defaults of HAProxy's in a haproxy.cfg, by our keys.
+    """
     theirs = syntax == "haproxy" or (syntax == "auto" and is_haproxy(problems.lines))
-    document = read_haproxy(problems, os.environ) if theirs else read_ini(problems)
+    document = read_haproxy(problems, os.environ, implied or {}) if theirs else read_ini(problems)
     draft = build(document, catalog, problems)
     limit = _hard_limit() if descriptor_limit is None else descriptor_limit
     for problem in (*apply_rules(draft), *descriptors_suffice(draft, limit)):

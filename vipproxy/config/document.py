@@ -92,6 +92,8 @@ class Document:
     sections: tuple[Section, ...]
     comments: Mapping[int, tuple[str, ...]] = Factory(dict)
     """Line -> what comments say about it, for those who write the file anew."""
+    process: Mapping[str, str] = Factory(dict)
+    """What a haproxy.cfg says to the command that starts it: `daemon`, `pidfile`."""
 
     def of_kind(self, kind: str) -> list[Section]:
         return [section for section in self.sections if section.kind == kind]

@@ -13,9 +13,7 @@ THREADS = "there is one process; `nbthread` has the threads of the relay"
 ENVIRONMENT = Kept("the variables of the lines that follow")
 
 SECTION = (
-    Keyword(
-        "daemon", Noted("`twistd vipproxy` goes into the background, `vipproxy run` does not"), IN
-    ),
+    Keyword("daemon", Kept("`vipproxy haproxy` goes into the background, as `twistd` does"), IN),
     Keyword("stats socket", Kept("`stats-socket`"), IN),
     Keyword("stats timeout", Noted("whoever says nothing for 10 s is hung up on"), IN),
     Keyword("stats maxconn", Noted("the socket takes as many as come"), IN),
@@ -38,7 +36,7 @@ SECTION = (
     Keyword("uid", Noted(SYSTEM), IN),
     Keyword("gid", Noted(SYSTEM), IN),
     Keyword("chroot", Noted(SYSTEM), IN),
-    Keyword("pidfile", Kept("the pid file of `vipproxy haproxy -D`"), IN),
+    Keyword("pidfile", Kept("the pid file of `vipproxy haproxy`"), IN),
     Keyword("ulimit-n", Noted("the limit is raised as far as that is possible"), IN),
     Keyword("unix-bind", Noted("there are no Unix binds"), IN),
     Keyword("set-dumpable", Noted(SYSTEM), IN),

@@ -37,6 +37,12 @@ def global_section(files: Files) -> Section:
     return Section("global", "", line, column, length, tuple(settings.values()))
 
 
+def process_of(files: Files) -> dict[str, str]:
+    """What is said to the command that starts the process."""
+    said = (each for each in files.globals if each.name in ("daemon", "pidfile"))
+    return {each.name: " ".join(word.text for word in each.arguments) for each in said}
+
+
 def _stats_socket(files: Files, statement: Statement) -> Iterator[Part]:
     """``stats socket PATH level admin mode 600``"""
     if not statement.arguments:

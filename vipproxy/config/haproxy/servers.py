@@ -212,7 +212,8 @@ def _client_port(proxy: Proxy) -> int | None:
         }
     except (BadLine, IndexError):
         return None
-    return int(ports.pop()) if len(ports) == 1 else None
+    port = ports.pop() if len(ports) == 1 else ""
+    return int(port) if port.isdigit() else None
 
 
 def _address(files: Files, server: ServerLine, port: int | None) -> Part:

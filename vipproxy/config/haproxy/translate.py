@@ -9,7 +9,7 @@ from vipproxy.config.document import Document, Section, Setting
 from vipproxy.config.haproxy.backends import backend_section
 from vipproxy.config.haproxy.findings import findings
 from vipproxy.config.haproxy.frontends import frontend_section
-from vipproxy.config.haproxy.globals import global_section
+from vipproxy.config.haproxy.globals import global_section, process_of
 from vipproxy.config.haproxy.model import Files, Part, Proxy, made
 from vipproxy.config.haproxy.promises import promises
 from vipproxy.config.haproxy.reader import read
@@ -28,16 +28,21 @@ IMPLIED = (
 """What holds in HAProxy where a file says nothing, and does not here."""
 
 
-def read_haproxy(problems: Problems, environment: Mapping[str, str]) -> Document:
-    """The document in the lines of `problems`, to which everything wrong with it is added."""
+def read_haproxy(
+    problems: Problems, environment: Mapping[str, str], implied: Mapping[str, str]
+) -> Document:
+    """The document in the lines of `problems`, to which everything wrong with it is added.
+
+    `implied` replaces HAProxy's defaults, by our keys.
+    """
     files = read(problems, environment)
-    sections = list(_sections(files))
+    sections = list(_sections(files, implied))
     findings(files)
     promises(files, sections)
-    return Document(problems.source, tuple(sections), files.comments)
+    return Document(problems.source, tuple(sections), files.comments, process_of(files))
 
 
-def _sections(files: Files) -> Iterator[Section]:
+def _sections(files: Files, implied: Mapping[str, str]) -> Iterator[Section]:
     yield global_section(files)
     current: Proxy | None = None
     written = False
@@ -46,7 +51,7 @@ def _sections(files: Files) -> Iterator[Section]:
             continue
         if not written or proxy.base is not current:
             current, written = proxy.base, True
-            yield _defaults(files, current)
+            yield _defaults(current, {**dict(IMPLIED), "maxconn": _maxconn(files), **implied})
         yield from _proxy(files, proxy)
 
 
@@ -60,13 +65,12 @@ def _proxy(files: Files, proxy: Proxy) -> Iterator[Section]:
         yield _with(backend, ours[1])
 
 
-def _defaults(files: Files, proxy: Proxy | None) -> Section:
+def _defaults(proxy: Proxy | None, implied: Mapping[str, str]) -> Section:
     """What proxies inherit, and what holds in HAProxy where nothing is said."""
     place = proxy.place if proxy else (1, 1, 1)
     said = {**proxy.front, **proxy.back} if proxy else {}
     if proxy is not None:
         said.update({key: each for side in _ours(proxy) for key, each in side.items()})
-    implied = dict(IMPLIED, maxconn=_maxconn(files))
     for key, value in implied.items():
         if key not in said:
             said[key] = made(key, [Part(value, place)], place, DEFAULT)

@@ -1,0 +1,153 @@
+"""Serves as HAProxy does: its signals, its pid file, its way into the background."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import globalLogBeginner, textFileLogObserver
+
+from vipproxy.config import Loaded
+from vipproxy.errors import VipproxyError
+from vipproxy.haproxy.arguments import Arguments
+from vipproxy.haproxy.daemon import Daemon, notify
+from vipproxy.haproxy.messages import Console
+from vipproxy.limits import spare_the_collector
+from vipproxy.service import ProxyService
+
+FOREVER = 24 * 86400.0
+"""Seconds that sessions have at a soft stop without ``hard-stop-after``."""
+
+IGNORED = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGQUIT)
+"""HAProxy's signals for reports, reloads and pauses, which would end a process by default."""
+
+
+def run(loaded: Loaded, arguments: Arguments, console: Console) -> int:
+    """Serve until a signal ends it; the exit status."""
+    process = loaded.document.process
+    in_background = arguments.daemon or ("daemon" in process and not arguments.foreground)
+    pid_file = arguments.pid_file or (
+        process.get("pidfile") if _is_service(arguments, in_background) else None
+    )
+    daemon = Daemon() if in_background and not arguments.foreground else None
+    if daemon is not None and daemon.in_parent:
+        return daemon.wait()
+    return Server(loaded, arguments, console, daemon, pid_file).run()
+
+
+def _is_service(arguments: Arguments, in_background: bool) -> bool:
+    return in_background or arguments.master
+
+
+class Server:
+    """The process that serves."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        arguments: Arguments,
+        console: Console,
+        daemon: Daemon | None,
+        pid_file: str | None,
+    ) -> None:
+        self._reactor: Any = None
+        self._arguments, self._console = arguments, console
+        self._daemon, self._pid_file = daemon, pid_file
+        options = loaded.config.options
+        said = loaded.draft.global_ is not None and "grace" in loaded.draft.global_.origins
+        grace = options.grace if said else FOREVER
+        self._config = evolve(loaded.config, options=evolve(options, grace=grace))
+        self._status = 0
+        self._stopping = False
+
+    def run(self) -> int:
+        from twisted.internet import reactor
+
+        self._reactor = reactor
+        self._begin_log()
+        self._take_signals()
+        self._service = ProxyService(self._config, self._reactor, share_ports=True)
+        try:
+            self._service.privilegedStartService()
+            self._write_pid()
+        except (VipproxyError, OSError) as error:
+            self._console.alert(f"{error}")
+            self._console.alert(
+                "[haproxy.main()] Some protocols failed to start their listeners! Exiting."
+            )
+            return 1
+        self._service.startService()
+        self._reactor.callWhenRunning(self._started)
+        self._reactor.run(installSignalHandlers=False)
+        return self._status
+
+    def _begin_log(self) -> None:
+        quiet = self._arguments.quiet or self._daemon is not None
+        observers = [] if quiet else [textFileLogObserver(sys.stderr)]
+        globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)
+
+    def _write_pid(self) -> None:
+        if self._pid_file is not None:
+            Path(self._pid_file).write_text(f"{os.getpid()}\n")
+
+    def _take_signals(self) -> None:
+        """They are acted upon as soon as the reactor runs."""
+        self._on(signal.SIGUSR1, self._soft_stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._on(number, partial(self._end, 128 + number))
+        for number in IGNORED:
+            self._on(number, partial(self._ignore, number))
+
+    def _started(self) -> None:
+        self._tell_old_ones()
+        if self._arguments.notify:
+            notify(f"READY=1\nMAINPID={os.getpid()}")
+        if self._daemon is not None:
+            self._daemon.serving()
+        spare_the_collector()
+
+    def _on(self, number: int, act: Callable[[], None]) -> None:
+        signal.signal(number, lambda *_: self._reactor.callFromThread(act))
+
+    def _tell_old_ones(self) -> None:
+        """Processes before this one: it listens now, so they may go."""
+        for pids, number in (
+            (self._arguments.finish, signal.SIGUSR1),
+            (self._arguments.terminate, signal.SIGTERM),
+        ):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+
+    def _ignore(self, number: int) -> None:
+        self._console.notice(f"{signal.Signals(number).name} has nothing to do here")
+
+    def _soft_stop(self) -> None:
+        """No new clients; those who are here may stay until they go."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._arguments.notify:
+            notify("STOPPING=1")
+        for name in self._service.frontends:
+            self._console.warning(f"Proxy {name} stopped.")
+        stopped: Deferred[Any] = maybeDeferred(self._service.stopService)
+        stopped.addBoth(lambda _: self._end(0))
+
+    def _end(self, status: int) -> None:
+        """At once: what is open is closed by the kernel."""
+        self._status = status
+        if self._pid_file is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._pid_file)
+        with contextlib.suppress(ReactorNotRunning):
+            self._reactor.stop()
