@@ -15,7 +15,13 @@ from tests.unit.http_corpus import (
 )
 from tests.unit.test_http1 import almost_http, request, request_heads, response_heads
 from vipproxy import native
-from vipproxy.framing.http1 import HEAD_LIMIT, parse_request, parse_response
+from vipproxy.framing.http1 import (
+    HEAD_LIMIT,
+    RequestHead,
+    ResponseHead,
+    parse_request,
+    parse_response,
+)
 from vipproxy.framing.http_plain import plain_request, plain_response
 
 LOGINS = [
@@ -55,7 +61,7 @@ class PlainTests(SynchronousTestCase):
 
     def check_request(self, data: bytes) -> bool:
         """Whether it is plain; then it must be what the reference makes of it."""
-        plain = plain_request(data)
+        plain = plain_request(data, RequestHead)
         if plain is not None:
             head, size = plain
             self.assertTrue(data[:size].endswith(b"\r\n\r\n"))
@@ -63,7 +69,7 @@ class PlainTests(SynchronousTestCase):
         return plain is not None
 
     def check_response(self, data: bytes) -> bool:
-        plain = plain_response(data)
+        plain = plain_response(data, ResponseHead)
         if plain is not None:
             head, size = plain
             self.assertTrue(data[:size].endswith(b"\r\n\r\n"))
@@ -122,5 +128,5 @@ class PlainTests(SynchronousTestCase):
     def test_bytes_alone(self) -> None:
         """Nothing but bytes is taken."""
         for data in (bytearray(b"GET"), "GET", None):
-            self.assertRaises(TypeError, plain_request, data)
-            self.assertRaises(TypeError, plain_response, data)
+            self.assertRaises(TypeError, plain_request, data, RequestHead)
+            self.assertRaises(TypeError, plain_response, data, ResponseHead)

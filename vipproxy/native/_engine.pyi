@@ -1,6 +1,6 @@
 import socket as sockets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vipproxy.counters import Traffic as Counted
 
@@ -71,8 +71,10 @@ class Engine:
 
 # -- heads: see heads.c
 
-def plain_request(data: bytes, /) -> tuple[int, bytes, bytes, bytes, int, bool] | None: ...
-def plain_response(data: bytes, /) -> tuple[int, int, bytes, int | None, bool, bool] | None: ...
+Head = TypeVar("Head")
+
+def plain_request(data: bytes, type: type[Head], /) -> tuple[Head, int] | None: ...
+def plain_response(data: bytes, type: type[Head], /) -> tuple[Head, int] | None: ...
 def accept_batch(listener: int, most: int, /) -> list[tuple[int, str, int]]: ...
 
 # -- streams: see stream.h
