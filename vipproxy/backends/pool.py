@@ -135,6 +135,18 @@ class Pool(MultiService):
     def server_of_cookie(self, value: str) -> Server | None:
         return self.selection.of_cookie(value)
 
+    @property
+    def usable_servers(self) -> int:
+        return len(self.selection.usable)
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiters)
+
+    def is_usable(self, server: str) -> bool:
+        found = self.selection.named(server)
+        return found is not None and found.usable
+
     def watch(self, watcher: IServerWatcher) -> None:
         self.watchers.append(watcher)
 

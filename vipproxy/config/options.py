@@ -26,6 +26,15 @@ from vipproxy.config.kinds import (
     integer,
 )
 from vipproxy.config.records import Chosen, plugin, record
+from vipproxy.config.rule_kinds import Acls, Pages, Rules
+from vipproxy.config.rule_options import (
+    acls,
+    connection_rules,
+    error_pages,
+    redirections,
+    request_rules,
+    response_rules,
+)
 from vipproxy.values import Address
 
 
@@ -128,6 +137,8 @@ class FrontendOptions:
         help="TCP keepalive towards the clients",
         haproxy="option clitcpka",
     )
+    acl: Acls = acls()
+    tcp_request_connection: Rules = connection_rules()
     accept_proxy: bool = option(
         FLAG,
         default=False,
@@ -334,6 +345,12 @@ class BackendOptions:
         help="a change to every response's header, before the frontend's",
         haproxy="http-response set-header",
     )
+
+    acl: Acls = acls()
+    http_request: Rules = request_rules()
+    http_response: Rules = response_rules()
+    redirect: Rules = redirections()
+    errorfile: Pages = error_pages()
 
     @property
     def queue_limit(self) -> float:

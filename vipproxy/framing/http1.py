@@ -41,6 +41,16 @@ _ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:[/?].*)?)")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
+def is_host(value: bytes) -> bool:
+    """Whether it may stand in Host."""
+    return _HOST.fullmatch(value) is not None
+
+
+def is_target(value: bytes) -> bool:
+    """Whether it may stand in a request line, as far as its form goes."""
+    return value.startswith(b"/") or value == b"*" or _ABSOLUTE.fullmatch(value) is not None
+
+
 class MalformedMessage(VipproxyError):
     """What the peer sent is not HTTP/1, or not unmistakably so."""
 

@@ -19,7 +19,6 @@ from vipproxy.errors import (
 from vipproxy.framing.http1 import RequestHead, ResponseHead, without
 from vipproxy.interfaces import (
     IAttempt,
-    IBackend,
     IConnectTaker,
     ILease,
     IReuser,
@@ -29,6 +28,7 @@ from vipproxy.interfaces import (
 )
 from vipproxy.protocols.http_cookie_dates import CookieDates
 from vipproxy.protocols.http_errors import connection_field, status_of
+from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
 from vipproxy.values import Ending
@@ -57,7 +57,7 @@ class Exchange:
     """Over exactly once: by a complete response, a failure, the client's leave or a mark-down."""
 
     client: HttpClient
-    backend: IBackend
+    route: Route
     head: RequestHead
     request_done: bool
     """All of the request has been read from the client."""
@@ -85,21 +85,21 @@ class Exchange:
 
     def start(self, now: float) -> None:
         """Find a server: the one that the cookie names, or any."""
-        client, head, cookie = self.client, self.head, None
-        self.backend.counters.request_received(now)
-        factory = client.factory
-        for changes in factory.request_changes:
+        client, head, cookie, route = self.client, self.head, None, self.route
+        route.backend.counters.request_received(now)
+        for changes in route.request_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is not None:
-            head.lines, cookie, self._dates = factory.persistence.read(head.lines)
-        key = None if factory.key_of is None else factory.key_of(head)
+        if route.persistence is not None:
+            head.lines, cookie, self._dates = route.persistence.read(head.lines)
+        key = None if route.key_of is None else route.key_of(head)
         bodiless = self.request_done and not head.length and not head.chunked
-        self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
+        reusable = client.may_reuse_server and route.keeps_servers
+        self._repeatable = reusable and bodiless and head.method in REPEATABLE
         self._wish = client.lease_request(cookie, key)
         self._connect(self._wish)
 
     def _connect(self, wish: LeaseRequest) -> None:
-        attempt = self.client.frontend.connector.connect(self.backend, wish, self, self)
+        attempt = self.client.frontend.connector.connect(self.route.backend, wish, self, self)
         if self._lease is None and not self._over:
             self._attempt = attempt
 
@@ -147,7 +147,7 @@ class Exchange:
         added = b"" if forwarded is None else forwarded(head)
         if head.upgrade:
             return b"%bconnection: Upgrade\r\nupgrade: %b\r\n" % (added, head.upgrade)
-        keeps = self.client.factory.keeps_servers
+        keeps = self.route.keeps_servers
         if head.minor:
             return added if keeps else added + b"connection: close\r\n"
         return added + b"connection: keep-alive\r\n" if keeps else added
@@ -205,6 +205,8 @@ class Exchange:
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
         assert server is not None
+        if self._denied(head):
+            return
         self._over = True
         added = self._edit(head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
@@ -220,6 +222,8 @@ class Exchange:
     def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
         if head.status == 408 and self._repeatable and self._server is not None:
             self._repeat(self._server)  # said to the idle connection: the request crossed it
+            return
+        if self._denied(head):
             return
         client, request = self.client, self.head
         added = self._edit(head)
@@ -243,7 +247,7 @@ class Exchange:
         assert lease is not None
         assert server is not None
         self._over = True
-        server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
+        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         client.exchange_over(self._keep)
 
@@ -281,13 +285,14 @@ class Exchange:
         if self._over:
             return
         self._count_failure(error)
-        log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
+        backend = self.route.backend
+        log.debug("no response from {backend}: {error}", backend=backend.name, error=error)
         self._finish(error.ending)
         if self._begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
-        self.backend.counters.responded(status)
+        backend.counters.responded(status)
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
@@ -321,14 +326,29 @@ class Exchange:
         self._traffic.bytes_in += len(data)
         self._server.send(data)
 
+    def _denied(self, head: ResponseHead) -> bool:
+        """Let the rules, where there are any, change a response; whether they refuse it."""
+        rules, lease = self.route.response_rules, self._lease
+        if rules is None or lease is None:
+            return False
+        status = rules.apply(self.client, self.head, head, lease.server.name)
+        if status is None:
+            return False
+        for counters in (self.client.frontend.counters, *self._counters()):
+            counters.denied_responses += 1
+        self._finish(Ending.NORMAL)
+        self.route.backend.counters.responded(status)
+        self.client.answer(status)
+        return True
+
     def _edit(self, head: ResponseHead) -> bytes:
         """Change a final response's head; the persistence fields to add to it."""
-        factory = self.client.factory
-        for changes in factory.response_changes:
+        route = self.route
+        for changes in route.response_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is None or self._lease is None:
+        if route.persistence is None or self._lease is None:
             return b""
-        return factory.persistence.write(head, self.head.method, self._lease, self._dates)
+        return route.persistence.write(head, self.head.method, self._lease, self._dates)
 
     def _waits_for_client(self) -> bool:
         client = self.client
@@ -338,19 +358,19 @@ class Exchange:
         if not self._over:
             client, factory = self.client, self.client.factory
             waits = self._waits_for_client()
-            client.patience.limit(factory.client_limit if waits else factory.server_limit)
+            client.patience.limit(factory.client_limit if waits else self.route.server_limit)
 
     def _counters(self) -> list[Counters]:
         """The backend's, and the server's once there is one."""
         lease = self._lease
         if lease is None:
-            return [self.backend.counters]
-        return [self.backend.counters, lease.server.counters]
+            return [self.route.backend.counters]
+        return [self.route.backend.counters, lease.server.counters]
 
     def _count_response(self, status: int) -> None:
         assert self._lease is not None
         self.client.frontend.counters.responded(status)
-        self.backend.counters.responded(status)
+        self.route.backend.counters.responded(status)
         self._lease.server.counters.responded(status)
 
     def _count_aborts(self) -> None:
