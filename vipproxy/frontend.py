@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -25,7 +26,10 @@ from vipproxy.interfaces import (
     Side,
 )
 from vipproxy.limits import SessionLimit
-from vipproxy.sockets import attach
+from vipproxy.rules.choice import compile_admission
+from vipproxy.rules.conditions import Scope
+from vipproxy.rules.subject import Subject
+from vipproxy.sockets import attach, local_of
 from vipproxy.values import Address, FrontendSnapshot
 
 
@@ -135,3 +139,23 @@ class Frontend:
         waiting, self._drained = self._drained, []
         for deferred in waiting:
             deferred.callback(None)
+
+
+Admission = Callable[[Address, socket.socket], bool]
+
+
+def admission(frontend: Frontend) -> Admission | None:
+    """What says whether a client is let in, and counts those who are not; None: all are."""
+    scope = Scope(frontend, frontend.options.acl)
+    admits = compile_admission(frontend.options.tcp_request_connection, scope)
+    if admits is None:
+        return None
+
+    def admitted(peer: Address, sock: socket.socket) -> bool:
+        destination = frontend.destination or local_of(sock)
+        if admits(Subject(peer, destination, frontend.name)):
+            return True
+        frontend.counters.denied_connections += 1
+        return False
+
+    return admitted

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.frontend import Frontend
+from vipproxy.frontend import Frontend, admission
 from vipproxy.interfaces import IListener, ISocketFactory
 from vipproxy.sockets import (
     ANY_HOST,
@@ -47,6 +47,7 @@ class Listener:
     ) -> None:
         self._frontend, self._factory = frontend, factory
         self._reactor = frontend.clock
+        self._admits = admission(frontend)
         self._takes_sockets = ISocketFactory.providedBy(factory)
         self._accepting = False
         self._reading = False
@@ -107,7 +108,9 @@ class Listener:
     def _hand_over(self, sock: socket.socket, peer: Address) -> None:
         """A factory that raises loses this client, and no more."""
         try:
-            if self._takes_sockets:
+            if self._admits is not None and not self._admits(peer, sock):
+                sock.close()
+            elif self._takes_sockets:
                 self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
             else:
                 self._build_protocol(sock, peer)

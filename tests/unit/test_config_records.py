@@ -15,8 +15,8 @@ from vipproxy.config.options import (
     KeepaliveOptions,
     ServerOptions,
     StatsSocketOptions,
-    StickOptions,
 )
+from vipproxy.config.pin_options import StickOptions
 from vipproxy.config.records import Chosen, PluginLine, plugin, record
 from vipproxy.values import Address
 

@@ -33,6 +33,7 @@ LAYERS = (
     {"admin", "connector", "relay", "backends"},
     {"checks"},
     {"dial", "futures"},
+    {"rules"},
     {"framing"},
     {"streams"},
     {"sockets", "timers"},

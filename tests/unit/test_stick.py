@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vipproxy.backends.stick import Pin, StickTable
-from vipproxy.config.options import StickOptions
+from vipproxy.config.pin_options import StickOptions
 from vipproxy.interfaces import LeaseRequest
 from vipproxy.values import Address
 

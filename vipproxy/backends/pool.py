@@ -112,12 +112,14 @@ class Pool(MultiService):
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
         place = self._choose(request)
-        if isinstance(place, Queue):
+        if isinstance(place, Server):
+            self._grant(request, taker, place)
+        elif isinstance(place, Queue):
             arrived = self._clock.seconds() - request.waited
             limit = self.options.queue_limit
             self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
         else:
-            self._answer(request, taker, place)
+            self._refuse(taker, place)
 
     def acquire(self, request: LeaseRequest) -> Deferred[ILease]:
         """The same for those who wait with a Deferred; cancelling it forgets the wish."""
@@ -133,6 +135,18 @@ class Pool(MultiService):
     def server_of_cookie(self, value: str) -> Server | None:
         return self.selection.of_cookie(value)
 
+    @property
+    def usable_servers(self) -> int:
+        return len(self.selection.usable)
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiters)
+
+    def is_usable(self, server: str) -> bool:
+        found = self.selection.named(server)
+        return found is not None and found.usable
+
     def watch(self, watcher: IServerWatcher) -> None:
         self.watchers.append(watcher)
 
@@ -141,14 +155,6 @@ class Pool(MultiService):
             return self.selection.choose(request)
         except SessionError as error:
             return error
-
-    def _answer(
-        self, request: LeaseRequest, taker: ILeaseTaker, answer: Server | SessionError
-    ) -> None:
-        if isinstance(answer, Server):
-            self._grant(request, taker, answer)
-        else:
-            self._refuse(taker, answer)
 
     def _grant(self, request: LeaseRequest, taker: ILeaseTaker, server: Server) -> None:
         now = self._clock.seconds()
@@ -264,10 +270,12 @@ class Pool(MultiService):
             if place is queue:
                 return
             self._leave(waiter)
-            if isinstance(place, Queue):
+            if isinstance(place, Server):
+                self._grant(waiter.request, waiter.taker, place)
+            elif isinstance(place, Queue):
                 self._wait(waiter, place)
             else:
-                self._answer(waiter.request, waiter.taker, place)
+                self._refuse(waiter.taker, place)
 
     def serve_all(self) -> None:
         """Something has changed that may let any of those go who wait."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from vipproxy.config.options import StickOptions
+from vipproxy.config.pin_options import StickOptions
 from vipproxy.interfaces import LeaseRequest
 
 

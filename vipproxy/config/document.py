@@ -9,6 +9,13 @@ from attrs import Factory, field, frozen
 NAMELESS = ("global", "defaults")
 NAMED = ("frontend", "backend")
 SECTION_KINDS = (*NAMELESS, *NAMED)
+REPEATABLE = frozenset(
+    {
+        "acl", "http-request", "http-response", "redirect", "tcp-request-connection",
+        "tcp-request-content", "use-backend",
+    }
+)  # fmt: skip
+"""First words of the keys that one section may have several times."""
 
 
 Place = tuple[int, int, int]
@@ -63,7 +70,7 @@ class Setting:
 
 @frozen
 class Section:
-    """One ``[kind name]`` with its settings, whose keys are unique."""
+    """One ``[kind name]`` with its settings, whose keys are unique but for those of rules."""
 
     kind: str
     name: str
@@ -72,6 +79,8 @@ class Section:
     length: int
     """Of the header, in characters."""
     settings: tuple[Setting, ...] = field(default=())
+    may_lack: bool = False
+    """It is HAProxy's, where a backend without servers, or nothing to serve, is no error."""
 
     @property
     def header(self) -> str:

@@ -18,6 +18,12 @@ class Origin:
 
     section: Section
     setting: Setting
+    later: tuple[Setting, ...] = ()
+    """Those that follow with the same key, where it may stand several times."""
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        return (self.setting, *self.later)
 
     @property
     def inherited(self) -> bool:
@@ -77,6 +83,8 @@ class Use:
 
     backend: str
     key: str
+    setting: Setting | None = None
+    """Which of several settings of the key; None where there is but one."""
 
 
 @frozen

@@ -26,7 +26,17 @@ from vipproxy.config.kinds import (
     choice,
     integer,
 )
+from vipproxy.config.pin_options import FailBackOptions, StickOptions
 from vipproxy.config.records import Chosen, plugin, record
+from vipproxy.config.rule_kinds import Acls, Pages, Rules
+from vipproxy.config.rule_options import (
+    acls,
+    connection_rules,
+    error_pages,
+    redirections,
+    request_rules,
+    response_rules,
+)
 from vipproxy.values import Address
 
 
@@ -57,7 +67,7 @@ class GlobalOptions:
     maxconn: int | None = option(
         integer(1, 1_000_000),
         default=None,
-        help="sessions of all frontends together; by default what the file descriptors allow",
+        help="sessions of all frontends; by default what the file descriptors allow",
         haproxy="maxconn",
     )
     grace: float = option(
@@ -112,9 +122,7 @@ class FrontendOptions:
         plugin("protocol", inline=False), help="the frontend's type", haproxy="mode"
     )
     bind: tuple[Address, ...] = option(
-        ListOf(BIND),
-        help="where to listen; the addresses need not exist yet. fd@N is an inherited socket",
-        haproxy="bind",
+        ListOf(BIND), help="where to listen; fd@N is an inherited socket", haproxy="bind"
     )
     backend: str | None = option(
         TEXT, default=None, help="the pool that serves it", haproxy="default_backend"
@@ -140,9 +148,11 @@ class FrontendOptions:
     freebind: bool = option(
         FLAG,
         default=True,
-        help="binds succeed also where the machine does not have the address (IP_FREEBIND)",
+        help="bind also where the machine does not have the address (IP_FREEBIND)",
         haproxy="transparent",
     )
+    acl: Acls = acls()
+    tcp_request_connection: Rules = connection_rules()
     accept_proxy: bool = option(
         FLAG,
         default=False,
@@ -194,45 +204,6 @@ class CheckOptions:
         help="checked instead of the server's own port",
         haproxy="port",
     )
-
-
-@frozen
-class StickOptions:
-    """``stick = dst size=2``: clients with one key stay on one server."""
-
-    key: str = option(
-        choice("dst", "src"),
-        positional=True,
-        help="the client's address, or the one it called",
-        haproxy="stick on",
-    )
-    size: int = option(
-        integer(1, 100_000_000), default=100_000, help="entries at most", haproxy="stick-table"
-    )
-    expire: float | None = option(
-        DURATION, default=None, help="an entry not used for so long is dropped; by default never"
-    )
-
-
-@frozen
-class FailBackOptions:
-    """``fail-back = never``, ``idle`` or ``after=10m``: may a pin return to a better server?"""
-
-    when: str | None = option(
-        choice("never", "idle"),
-        positional=True,
-        default=None,
-        help="never, or as soon as no session uses the pin",
-    )
-    after: float | None = option(
-        DURATION,
-        default=None,
-        help="when the better server has been up for so long; sessions are shut down first",
-    )
-
-    def __attrs_post_init__(self) -> None:
-        if (self.when is None) == (self.after is None):
-            raise ValueError("'fail-back' is never, idle, or after=DURATION")
 
 
 @frozen
@@ -349,6 +320,12 @@ class BackendOptions:
         help="a change to every response's header, before the frontend's",
         haproxy="http-response set-header",
     )
+
+    acl: Acls = acls()
+    http_request: Rules = request_rules()
+    http_response: Rules = response_rules()
+    redirect: Rules = redirections()
+    errorfile: Pages = error_pages()
 
     @property
     def queue_limit(self) -> float:

@@ -19,6 +19,7 @@ from vipproxy.config.http_rules import HTTP_RULES
 from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
 from vipproxy.config.problems import Problem, Severity
+from vipproxy.config.rule_rules import conditions_hold
 from vipproxy.limits import RESERVED
 from vipproxy.values import Address
 
@@ -28,7 +29,10 @@ Rule = Callable[[ClusterDraft], Iterable[Problem]]
 def _frontend_needs_backend(cluster: ClusterDraft) -> Iterator[Problem]:
     for frontend in cluster.frontends:
         protocol = frontend.config.options.protocol
-        if protocol and protocol.plugin.needs_backend and "backend" not in frontend.origins:
+        served = {"backend", "use-backend"} & frontend.origins.keys()
+        if frontend.section.may_lack:
+            continue
+        if protocol and protocol.plugin.needs_backend and not served:
             message = f"{frontend.section.label} has no backend"
             yield frontend.error(message, hint="backend = NAME")
 
@@ -39,7 +43,11 @@ def _backend_exists(cluster: ClusterDraft) -> Iterator[Problem]:
         for use in frontend.uses:
             if use.backend not in known:
                 message = f"unknown backend '{use.backend}' in {frontend.section.label}"
-                yield frontend.error(message, use.key, use.backend, suggest(use.backend, known))
+                hint = suggest(use.backend, known)
+                if use.setting is None:
+                    yield frontend.error(message, use.key, use.backend, hint)
+                else:
+                    yield at_setting(Severity.ERROR, message, use.setting, use.backend, hint)
 
 
 def _backend_is_used(cluster: ClusterDraft) -> Iterator[Problem]:
@@ -83,7 +91,8 @@ def _has_servers(cluster: ClusterDraft) -> Iterator[Problem]:
     for backend in cluster.backends:
         if not server_settings(backend.section):
             message = f"{backend.section.label} has no servers"
-            yield backend.error(message, hint="server NAME = ADDRESS:PORT")
+            say = backend.warning if backend.section.may_lack else backend.error
+            yield say(message, hint="server NAME = ADDRESS:PORT")
 
 
 def _server_addresses_differ(cluster: ClusterDraft) -> Iterator[Problem]:
@@ -189,6 +198,7 @@ RULES: tuple[Rule, ...] = (
     _server_addresses_differ,
     _cookies_differ,
     *HTTP_RULES,
+    conditions_hold,
     _mark_down_needs_check,
     _pin_needs_shutdown,
     _fail_back_needs_pin,

@@ -8,7 +8,7 @@ from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vipproxy.counters import Counters
+from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import (
     BadResponse,
     ClientGone,
@@ -17,10 +17,8 @@ from vipproxy.errors import (
     SessionError,
 )
 from vipproxy.framing.http1 import RequestHead, ResponseHead, without
-from vipproxy.framing.http_body import BodyReader
 from vipproxy.interfaces import (
     IAttempt,
-    IBackend,
     IConnectTaker,
     ILease,
     IReuser,
@@ -30,6 +28,7 @@ from vipproxy.interfaces import (
 )
 from vipproxy.protocols.http_cookie_dates import CookieDates
 from vipproxy.protocols.http_errors import connection_field, status_of
+from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
 from vipproxy.values import Ending
@@ -46,6 +45,9 @@ REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 """Methods of requests that may be sent twice, where they have no body: the idempotent ones
 (RFC 9110, 9.2.2)."""
 
+NO_TRAFFIC = Traffic()
+"""Counts nothing: stands where there is no lease."""
+
 BODILESS = frozenset({204, 304})
 
 
@@ -55,7 +57,7 @@ class Exchange:
     """Over exactly once: by a complete response, a failure, the client's leave or a mark-down."""
 
     client: HttpClient
-    backend: IBackend
+    route: Route
     head: RequestHead
     request_done: bool
     """All of the request has been read from the client."""
@@ -66,6 +68,8 @@ class Exchange:
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
     _attempt: IAttempt | None = None
     _lease: ILease | None = None
+    _traffic: Traffic = NO_TRAFFIC
+    """The lease's, once there is one."""
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
@@ -81,21 +85,21 @@ class Exchange:
 
     def start(self, now: float) -> None:
         """Find a server: the one that the cookie names, or any."""
-        client, head, cookie = self.client, self.head, None
-        self.backend.counters.request_received(now)
-        factory = client.factory
-        for changes in factory.request_changes:
+        client, head, cookie, route = self.client, self.head, None, self.route
+        route.backend.counters.request_received(now)
+        for changes in route.request_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is not None:
-            head.lines, cookie, self._dates = factory.persistence.read(head.lines)
-        key = None if factory.key_of is None else factory.key_of(head)
+        if route.persistence is not None:
+            head.lines, cookie, self._dates = route.persistence.read(head.lines)
+        key = None if route.key_of is None else route.key_of(head)
         bodiless = self.request_done and not head.length and not head.chunked
-        self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
+        reusable = client.may_reuse_server and route.keeps_servers
+        self._repeatable = reusable and bodiless and head.method in REPEATABLE
         self._wish = client.lease_request(cookie, key)
         self._connect(self._wish)
 
     def _connect(self, wish: LeaseRequest) -> None:
-        attempt = self.client.frontend.connector.connect(self.backend, wish, self, self)
+        attempt = self.client.frontend.connector.connect(self.route.backend, wish, self, self)
         if self._lease is None and not self._over:
             self._attempt = attempt
 
@@ -119,12 +123,16 @@ class Exchange:
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
         self._attempt = None
         self._lease, self._server = lease, connection
+        self._traffic = lease.traffic
         lease.holder = self
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        self._send(self.head.render(self._added_fields()) + (self._early or b""))
-        self._early = None
+        text = self.head.render(self._added_fields())
+        if self._early is not None:
+            text += self._early
+            self._early = None
+        self._send(text)
         if self.client.blocked:
             self.client.unblock()
         self._set_limit()
@@ -139,7 +147,7 @@ class Exchange:
         added = b"" if forwarded is None else forwarded(head)
         if head.upgrade:
             return b"%bconnection: Upgrade\r\nupgrade: %b\r\n" % (added, head.upgrade)
-        keeps = self.client.factory.keeps_servers
+        keeps = self.route.keeps_servers
         if head.minor:
             return added if keeps else added + b"connection: close\r\n"
         return added + b"connection: keep-alive\r\n" if keeps else added
@@ -183,8 +191,9 @@ class Exchange:
     # -- from the server
 
     def server_sent(self, size: int) -> None:
-        assert self._lease is not None
-        self._lease.traffic.bytes_out += size
+        self._traffic.bytes_out += size
+
+    def server_moves(self) -> None:
         self.client.patience.touch()
 
     def interim_received(self, head: ResponseHead) -> None:
@@ -196,6 +205,8 @@ class Exchange:
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
         assert server is not None
+        if self._denied(head):
+            return
         self._over = True
         added = self._edit(head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
@@ -208,21 +219,23 @@ class Exchange:
         timeout = client.factory.options.timeout_tunnel
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
-    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
+    def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
         if head.status == 408 and self._repeatable and self._server is not None:
             self._repeat(self._server)  # said to the idle connection: the request crossed it
             return
+        if self._denied(head):
+            return
         client, request = self.client, self.head
         added = self._edit(head)
-        self._framed = body.framed
-        self._keep = body.framed and client.may_keep()
+        self._framed = framed
+        self._keep = framed and client.may_keep()
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
         self._begun = True
         self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
-        if not body.done:
+        if not whole:
             self._set_limit()
 
     def response_continued(self, data: bytes) -> None:
@@ -234,7 +247,7 @@ class Exchange:
         assert lease is not None
         assert server is not None
         self._over = True
-        server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
+        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         client.exchange_over(self._keep)
 
@@ -272,13 +285,14 @@ class Exchange:
         if self._over:
             return
         self._count_failure(error)
-        log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
+        backend = self.route.backend
+        log.debug("no response from {backend}: {error}", backend=backend.name, error=error)
         self._finish(error.ending)
         if self._begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
-        self.backend.counters.responded(status)
+        backend.counters.responded(status)
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
@@ -309,18 +323,32 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         assert self._server is not None
-        assert self._lease is not None
-        self._lease.traffic.bytes_in += len(data)
+        self._traffic.bytes_in += len(data)
         self._server.send(data)
+
+    def _denied(self, head: ResponseHead) -> bool:
+        """Let the rules, where there are any, change a response; whether they refuse it."""
+        rules, lease = self.route.response_rules, self._lease
+        if rules is None or lease is None:
+            return False
+        status = rules.apply(self.client, self.head, head, lease.server.name)
+        if status is None:
+            return False
+        for counters in (self.client.frontend.counters, *self._counters()):
+            counters.denied_responses += 1
+        self._finish(Ending.NORMAL)
+        self.route.backend.counters.responded(status)
+        self.client.answer(status)
+        return True
 
     def _edit(self, head: ResponseHead) -> bytes:
         """Change a final response's head; the persistence fields to add to it."""
-        factory = self.client.factory
-        for changes in factory.response_changes:
+        route = self.route
+        for changes in route.response_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is None or self._lease is None:
+        if route.persistence is None or self._lease is None:
             return b""
-        return factory.persistence.write(head, self.head.method, self._lease, self._dates)
+        return route.persistence.write(head, self.head.method, self._lease, self._dates)
 
     def _waits_for_client(self) -> bool:
         client = self.client
@@ -330,19 +358,19 @@ class Exchange:
         if not self._over:
             client, factory = self.client, self.client.factory
             waits = self._waits_for_client()
-            client.patience.limit(factory.client_limit if waits else factory.server_limit)
+            client.patience.limit(factory.client_limit if waits else self.route.server_limit)
 
     def _counters(self) -> list[Counters]:
         """The backend's, and the server's once there is one."""
         lease = self._lease
         if lease is None:
-            return [self.backend.counters]
-        return [self.backend.counters, lease.server.counters]
+            return [self.route.backend.counters]
+        return [self.route.backend.counters, lease.server.counters]
 
     def _count_response(self, status: int) -> None:
         assert self._lease is not None
         self.client.frontend.counters.responded(status)
-        self.backend.counters.responded(status)
+        self.route.backend.counters.responded(status)
         self._lease.server.counters.responded(status)
 
     def _count_aborts(self) -> None:

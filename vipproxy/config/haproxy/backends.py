@@ -10,6 +10,7 @@ from vipproxy.config.haproxy.checks import check_setting, common_port
 from vipproxy.config.haproxy.keepalive import keepalive_setting
 from vipproxy.config.haproxy.model import BACK, BadLine, Files, Part, Proxy, made
 from vipproxy.config.haproxy.persistence import cookie_setting, stick_setting
+from vipproxy.config.haproxy.rules import rule_settings
 from vipproxy.config.haproxy.servers import (
     ServerLine,
     same_everywhere,
@@ -29,9 +30,10 @@ def backend_section(files: Files, proxy: Proxy) -> Section | None:
     line, column, length = proxy.place
     settings = [
         *_settings(files, proxy, servers),
+        *rule_settings(files, proxy, proxy.mode, front=False),
         *_servers(files, proxy, servers),
     ]
-    return Section(BACK, proxy.name, line, column, length, tuple(settings))
+    return Section(BACK, proxy.name, line, column, length, tuple(settings), may_lack=True)
 
 
 def _settings(files: Files, proxy: Proxy, servers: list[ServerLine]) -> Iterator[Setting]:

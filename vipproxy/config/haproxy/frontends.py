@@ -18,6 +18,7 @@ from vipproxy.config.haproxy.model import (
     made,
     setting,
 )
+from vipproxy.config.haproxy.rules import rule_settings
 from vipproxy.config.haproxy.statistics import stats_settings
 from vipproxy.config.haproxy.units import text, timeout
 
@@ -29,9 +30,9 @@ def frontend_section(files: Files, proxy: Proxy, has_servers: bool) -> Section:
     """`has_servers`: whether it is a listen section with servers of its own."""
     backend = _backend(proxy, has_servers)
     protocol = _protocol(files, proxy, backend)
-    settings = {each.key: each for each in (protocol, *_settings(files, proxy, protocol, backend))}
+    settings = (protocol, *_settings(files, proxy, protocol, backend))
     line, column, length = proxy.place
-    return Section(FRONT, proxy.name, line, column, length, tuple(settings.values()))
+    return Section(FRONT, proxy.name, line, column, length, tuple(settings), may_lack=True)
 
 
 def mode_of(files: Files, proxy: Proxy) -> str:
@@ -53,7 +54,8 @@ def _protocol(files: Files, proxy: Proxy, backend: Setting | None) -> Setting:
     except BadLine as error:
         files.bad(error)
         mode = "tcp"
-    if mode == "http" and backend is None and proxy.under("stats"):
+    serves = backend is not None or proxy.own("use_backend")
+    if mode == "http" and not serves and proxy.under("stats"):
         place = proxy.under("stats")[0].place
         mode = "stats"
     implied = "" if statement else "HAProxy's default"
@@ -84,6 +86,7 @@ def _settings(
         lambda: _some(forwarded_for(files, proxy) if http else None),
         lambda: _some(http_reuse(files, proxy) if http else None),
         lambda: stats_settings(files, proxy, protocol),
+        lambda: rule_settings(files, proxy, protocol.value, front=True),
         lambda: _some(backend),
     )
     for compose in composed:

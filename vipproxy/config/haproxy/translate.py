@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from attrs import evolve
+
 from vipproxy.config.declare import key_of_names, options_of
 from vipproxy.config.document import Document, Section, Setting
 from vipproxy.config.haproxy.backends import backend_section
@@ -101,6 +103,4 @@ def _with(section: Section, ours: Mapping[str, Setting]) -> Section:
     """A section with settings that replace those of the same key."""
     kept: Iterable[Setting] = (each for each in section.settings if each.key not in ours)
     settings = (*kept, *ours.values())
-    return Section(
-        section.kind, section.name, section.line, section.column, section.length, settings
-    )
+    return evolve(section, settings=settings)

@@ -1,0 +1,58 @@
+"""`acl`, `use_backend`, `http-request` and so on: rules are HAProxy's in our syntax, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vipproxy.config.document import Setting
+from vipproxy.config.haproxy.lexer import Word
+from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, Statement, setting
+from vipproxy.config.words import quote
+
+LISTS = {
+    "use_backend": "use-backend",
+    "http-request": "http-request",
+    "http-response": "http-response",
+    "redirect": "redirect",
+    "tcp-request connection": "tcp-request-connection",
+    "tcp-request content": "tcp-request-content",
+    "monitor fail": "monitor-fail",
+}
+"""HAProxy's keywords of rules, and our keys."""
+HTTP_ONLY = ("http-request", "http-response", "redirect", "monitor fail", "errorfile")
+OF_CLIENTS = ("tcp-request connection", "tcp-request content", "use_backend", "monitor fail")
+"""What frontends alone have."""
+
+
+def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterator[Setting]:
+    """The rules of a section, as a frontend or as a backend; a listen section's are the former."""
+    if proxy.kind == "listen" and not front:
+        return
+    for statement in proxy.both("acl", "errorfile", *LISTS):
+        if statement.name in HTTP_ONLY and mode != "http":
+            if mode == "tcp" and statement in proxy.statements:
+                message = f"'{statement.name}' is ignored: {proxy.label} is in tcp mode"
+                files.warn(message, statement.place)
+            continue
+        try:
+            yield _rule(statement, front)
+        except BadLine as error:
+            files.bad(error)
+
+
+def _rule(statement: Statement, front: bool) -> Setting:
+    name, words = statement.name, statement.arguments
+    if not front and name in OF_CLIENTS:
+        raise BadLine(f"'{name}' in a backend is not supported yet", statement.place)
+    if not words:
+        raise BadLine(f"'{name}' expects something to do", statement.place)
+    if name == "errorfile":
+        status, path = statement.exactly(2, "a status and a file")
+        return setting(f"errorfile {status.text}", statement, [Part(path.text, path.place)])
+    if name == "acl":
+        return setting(f"acl {words[0].text}", statement, _parts(words[1:]))
+    return setting(LISTS[name], statement, _parts(words))
+
+
+def _parts(words: tuple[Word, ...]) -> Iterator[Part]:
+    return (Part(quote(word.text), word.place) for word in words)

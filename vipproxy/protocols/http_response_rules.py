@@ -1,0 +1,58 @@
+"""`http-response`: the backend's rules, then the frontend's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import ISSLTransport
+
+from vipproxy.framing.http1 import RequestHead, ResponseHead
+from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.rules.answers import Answer
+from vipproxy.rules.conditions import Scope
+from vipproxy.rules.lists import RuleList, compile_rules, run
+from vipproxy.rules.subject import Subject
+
+if TYPE_CHECKING:
+    from vipproxy.protocols.http_client import HttpClient
+
+
+def subject_of(client: HttpClient, request: RequestHead) -> Subject:
+    """A client's request, as rules see it."""
+    secure = ISSLTransport.providedBy(client.transport)
+    return Subject(client.address, client.destination, client.frontend.name, secure, request)
+
+
+class ResponseRules:
+    """Of one frontend and one of its backends; in place of their plain header changes."""
+
+    def __init__(self, backend: str, lists: tuple[RuleList, ...]) -> None:
+        self._backend, self._lists = backend, lists
+
+    @classmethod
+    def of(
+        cls, frontend: IFrontend, options: HttpOptions, backend: IBackend
+    ) -> ResponseRules | None:
+        """None where there are no rules."""
+        theirs = backend.options
+        if not (theirs.http_response or options.http_response):
+            return None
+        inner, outer = Scope(frontend, theirs.acl, backend), Scope(frontend, frontend.options.acl)
+        lists = (
+            compile_rules(theirs.http_response, inner, theirs.response_header),
+            compile_rules(options.http_response, outer, options.response_header),
+        )
+        return cls(backend.name, lists)
+
+    def apply(
+        self, client: HttpClient, request: RequestHead, head: ResponseHead, server: str
+    ) -> int | None:
+        """Change the head; the status of the answer that replaces it, where it is refused."""
+        subject = subject_of(client, request)
+        subject.response, subject.backend, subject.server = head, self._backend, server
+        for rules in self._lists:
+            verdict = run(rules, subject)
+            if isinstance(verdict, Answer):
+                return verdict.status
+        return None
