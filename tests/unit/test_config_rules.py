@@ -16,9 +16,9 @@ def frontend(name: str, port: int, backend: str = "b", protocol: str = "tcp") ->
 
 class Frontends(SynchronousTestCase):
     def test_no_backend(self) -> None:
-        """A frontend whose protocol needs a backend must have one."""
+        """A frontend whose protocol needs a backend should have one."""
         expected = [
-            "1:1: error: frontend 'f' has no backend",
+            "1:1: warning: frontend 'f' has no backend",
             "4:1: warning: no frontend uses backend 'b'",
         ]
         self.assertEqual(heads(MINIMAL.replace("backend = b\n", "")), expected)
@@ -69,8 +69,8 @@ class Frontends(SynchronousTestCase):
 
 class Servers(SynchronousTestCase):
     def test_none(self) -> None:
-        """A backend must have a server."""
-        expected = ["5:1: error: backend 'b' has no servers"]
+        """A backend should have a server."""
+        expected = ["5:1: warning: backend 'b' has no servers"]
         self.assertEqual(heads(MINIMAL.replace("server n1 = 127.0.0.2:80\n", "")), expected)
 
     def test_same_address(self) -> None:

@@ -79,8 +79,6 @@ class Section:
     length: int
     """Of the header, in characters."""
     settings: tuple[Setting, ...] = field(default=())
-    may_lack: bool = False
-    """It is HAProxy's, where a backend without servers, or nothing to serve, is no error."""
 
     @property
     def header(self) -> str:

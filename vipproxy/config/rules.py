@@ -29,12 +29,10 @@ Rule = Callable[[ClusterDraft], Iterable[Problem]]
 def _frontend_needs_backend(cluster: ClusterDraft) -> Iterator[Problem]:
     for frontend in cluster.frontends:
         protocol = frontend.config.options.protocol
-        served = {"backend", "use-backend"} & frontend.origins.keys()
-        if frontend.section.may_lack:
-            continue
+        served = {"backend", "use-backend", "http-request", "redirect"} & frontend.origins.keys()
         if protocol and protocol.plugin.needs_backend and not served:
             message = f"{frontend.section.label} has no backend"
-            yield frontend.error(message, hint="backend = NAME")
+            yield frontend.warning(message, hint="backend = NAME")
 
 
 def _backend_exists(cluster: ClusterDraft) -> Iterator[Problem]:
@@ -91,8 +89,7 @@ def _has_servers(cluster: ClusterDraft) -> Iterator[Problem]:
     for backend in cluster.backends:
         if not server_settings(backend.section):
             message = f"{backend.section.label} has no servers"
-            say = backend.warning if backend.section.may_lack else backend.error
-            yield say(message, hint="server NAME = ADDRESS:PORT")
+            yield backend.warning(message, hint="server NAME = ADDRESS:PORT")
 
 
 def _server_addresses_differ(cluster: ClusterDraft) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import define, field
 
-from vipproxy.config.document import Document, Section, Setting
+from vipproxy.config.document import NAMED, Document, Section, Setting
 
 
 def write_ini(document: Document) -> str:
@@ -21,7 +21,7 @@ class _Writer:
     """Lines whose comments have been written."""
 
     def lines(self) -> Iterator[str]:
-        sections = [each for each in self.document.sections if each.settings]
+        sections = [each for each in self.document.sections if each.settings or each.kind in NAMED]
         for index, section in enumerate(sections):
             following = sections[index + 1] if index + 1 < len(sections) else None
             if index:

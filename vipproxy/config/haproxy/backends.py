@@ -33,7 +33,7 @@ def backend_section(files: Files, proxy: Proxy) -> Section | None:
         *rule_settings(files, proxy, proxy.mode, front=False),
         *_servers(files, proxy, servers),
     ]
-    return Section(BACK, proxy.name, line, column, length, tuple(settings), may_lack=True)
+    return Section(BACK, proxy.name, line, column, length, tuple(settings))
 
 
 def _settings(files: Files, proxy: Proxy, servers: list[ServerLine]) -> Iterator[Setting]:

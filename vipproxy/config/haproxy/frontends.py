@@ -32,7 +32,7 @@ def frontend_section(files: Files, proxy: Proxy, has_servers: bool) -> Section:
     protocol = _protocol(files, proxy, backend)
     settings = (protocol, *_settings(files, proxy, protocol, backend))
     line, column, length = proxy.place
-    return Section(FRONT, proxy.name, line, column, length, tuple(settings), may_lack=True)
+    return Section(FRONT, proxy.name, line, column, length, tuple(settings))
 
 
 def mode_of(files: Files, proxy: Proxy) -> str:
