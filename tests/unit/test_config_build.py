@@ -23,7 +23,8 @@ from tests.unit.config_fakes import (
     report,
 )
 from vipproxy.config import Loaded, load, loads
-from vipproxy.config.options import BackendOptions, CheckOptions, FrontendOptions, GlobalOptions
+from vipproxy.config.options import BackendOptions, FrontendOptions, GlobalOptions
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.errors import ConfigError
 from vipproxy.values import Address
 

@@ -13,11 +13,11 @@ from vipproxy.config.kinds import BadValue, Kind
 from vipproxy.config.options import (
     CheckOptions,
     KeepaliveOptions,
-    ServerOptions,
     StatsSocketOptions,
 )
 from vipproxy.config.pin_options import StickOptions
 from vipproxy.config.records import Chosen, PluginLine, plugin, record
+from vipproxy.config.server_options import ServerOptions
 from vipproxy.values import Address
 
 SERVER = record(ServerOptions)

@@ -30,11 +30,11 @@ from vipproxy.config.options import (
     FrontendOptions,
     GlobalOptions,
     ServerConfig,
-    ServerOptions,
 )
 from vipproxy.config.problems import Problems
 from vipproxy.config.records import Chosen, PluginLine, record
 from vipproxy.config.rule_kinds import PAGE, USE_BACKEND, USE_TCP_BACKEND, UseBackend
+from vipproxy.config.server_options import ServerOptions
 from vipproxy.interfaces import IPluginCatalog
 
 _SECTION_OPTIONS: dict[str, type] = {

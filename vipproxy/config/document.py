@@ -11,8 +11,8 @@ NAMED = ("frontend", "backend")
 SECTION_KINDS = (*NAMELESS, *NAMED)
 REPEATABLE = frozenset(
     {
-        "acl", "http-request", "http-response", "redirect", "tcp-request-connection",
-        "tcp-request-content", "use-backend",
+        "acl", "http-check", "http-request", "http-response", "redirect", "tcp-check",
+        "tcp-request-connection", "tcp-request-content", "use-backend",
     }
 )  # fmt: skip
 """First words of the keys that one section may have several times."""

@@ -13,9 +13,9 @@ from vipproxy.config.options import (
     BackendOptions,
     FrontendOptions,
     GlobalOptions,
-    ServerOptions,
 )
 from vipproxy.config.records import PluginLine, Record
+from vipproxy.config.server_options import ServerOptions
 from vipproxy.interfaces import IPluginCatalog
 
 HEADINGS = ("key", "value", "default", "meaning", "in HAProxy")

@@ -13,6 +13,8 @@ _PIECE = re.compile(
     r"""|'[^']*'|"(?:[^"\\]|\\.)*"|(?P<blank>\s+)|(?P<open>["'])|."""
 )
 _ESCAPE = re.compile(r"""\\(?:x([0-9a-fA-F]{2})|([ \\#"'nrt]))""")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_WRITTEN = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _NAMED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -57,9 +59,14 @@ def split_words(text: str) -> list[Word]:
 
 def quote(text: str) -> str:
     """The word that `split_words` would read as `text`."""
-    if text and not re.search(r"[\s\\\"']", text):
+    if text and not re.search(r"[\s\\\"'\x00-\x1f\x7f]", text):
         return text
-    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_CONTROL.sub(_escaped, plain)}"'
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return _WRITTEN.get(match.group(), f"\\x{ord(match.group()):02x}")
 
 
 def _meaning(piece: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy.balancing import balance_setting
-from vipproxy.config.haproxy.checks import check_setting, common_port
+from vipproxy.config.haproxy.checks import check_settings, own_pace
 from vipproxy.config.haproxy.keepalive import keepalive_setting
 from vipproxy.config.haproxy.model import BACK, BadLine, Files, Part, Proxy, made
 from vipproxy.config.haproxy.persistence import cookie_setting, stick_setting
@@ -18,9 +19,6 @@ from vipproxy.config.haproxy.servers import (
     server_settings,
 )
 
-MARKS = ("on-marked-down", "on-marked-up")
-OF_ALL = "the backend's"
-
 
 def backend_section(files: Files, proxy: Proxy) -> Section | None:
     """The section; None where a listen section has no servers, and needs none."""
@@ -31,50 +29,62 @@ def backend_section(files: Files, proxy: Proxy) -> Section | None:
     settings = [
         *_settings(files, proxy, servers),
         *rule_settings(files, proxy, proxy.mode, front=False),
-        *_servers(files, proxy, servers),
+        *server_settings(files, proxy, servers, partial(_server_words, servers)),
     ]
     return Section(BACK, proxy.name, line, column, length, tuple(settings))
 
 
 def _settings(files: Files, proxy: Proxy, servers: list[ServerLine]) -> Iterator[Setting]:
-    composed: tuple[Callable[[], Setting | None], ...] = (
-        lambda: balance_setting(files, proxy),
-        lambda: cookie_setting(files, proxy),
-        lambda: stick_setting(files, proxy),
-        lambda: check_setting(files, proxy, servers),
-        lambda: keepalive_setting(proxy, "srvtcpka"),
-        lambda: _send_proxy(files, servers),
-        lambda: _initial_state(files, servers),
-        *(lambda name=name: _mark(files, servers, name) for name in MARKS),
+    composed: tuple[Callable[[], Iterable[Setting | None]], ...] = (
+        lambda: [balance_setting(files, proxy)],
+        lambda: [cookie_setting(files, proxy)],
+        lambda: [stick_setting(files, proxy)],
+        lambda: check_settings(files, proxy, servers),
+        lambda: [keepalive_setting(proxy, "srvtcpka")],
+        lambda: [_send_proxy(servers)],
+        lambda: [_initial_state(files, servers)],
+        lambda: [_marked_down(servers)],
+        lambda: [_marked_up(files, servers)],
     )
     yield from proxy.back.values()
     for compose in composed:
         try:
-            setting = compose()
+            yield from (each for each in compose() if each is not None)
         except BadLine as error:
             files.bad(error)
-        else:
-            if setting is not None:
-                yield setting
 
 
-def _servers(files: Files, proxy: Proxy, servers: list[ServerLine]) -> Iterator[Setting]:
-    try:
-        common = common_port(servers)
-    except BadLine:
-        return  # told already, with the check
-    port = common.text.partition("=")[2] if common else None
-    yield from server_settings(files, proxy, servers, port)
+def _server_words(servers: list[ServerLine], server: ServerLine) -> Iterator[Part]:
+    """What a server has for itself where others have something else."""
+    if server.checked:
+        yield from own_pace(servers, server)
+    given = server.given.get("on-marked-down")
+    if given is not None and not _all_say(servers, "on-marked-down"):
+        yield Part(f"on-marked-down={given.value.text}", given.place)
 
 
-def _mark(files: Files, servers: list[ServerLine], name: str) -> Setting | None:
-    given = same_everywhere(files, servers, name, OF_ALL)
-    if given is None:
+def _all_say(servers: list[ServerLine], name: str) -> bool:
+    """Whether all servers say the same."""
+    said = [each.given[name].value.text if name in each.given else None for each in servers]
+    return len(set(said)) == 1
+
+
+def _marked_down(servers: list[ServerLine]) -> Setting | None:
+    name = "on-marked-down"
+    if not servers or not _all_say(servers, name) or name not in servers[0].given:
         return None
+    given = servers[0].given[name]
     return made(name, [Part(given.value.text, given.value.place)], given.place)
 
 
-def _send_proxy(files: Files, servers: list[ServerLine]) -> Setting | None:
+def _marked_up(files: Files, servers: list[ServerLine]) -> Setting | None:
+    given = same_everywhere(files, servers, "on-marked-up")
+    if given is None:
+        return None
+    return made("on-marked-up", [Part(given.value.text, given.value.place)], given.place)
+
+
+def _send_proxy(servers: list[ServerLine]) -> Setting | None:
     versions = {
         name for each in servers for name in ("send-proxy", "send-proxy-v2") if name in each.given
     }
@@ -84,14 +94,14 @@ def _send_proxy(files: Files, servers: list[ServerLine]) -> Setting | None:
             message = (
                 f"'{name}' differs between the servers of a backend, which is not supported yet"
             )
-            raise BadLine(message, place, f"{OF_ALL} holds for all of them")
+            raise BadLine(message, place, f"default-server {name}")
         return made("send-proxy", [Part("v2" if name.endswith("v2") else "v1", place)], place)
     return None
 
 
 def _initial_state(files: Files, servers: list[ServerLine]) -> Setting | None:
     """``init-state`` of HAProxy 3.1: `fully-up` and `up`, `down` and `fully-down` are one here."""
-    given = same_everywhere(files, servers, "init-state", OF_ALL)
+    given = same_everywhere(files, servers, "init-state")
     if given is None:
         return None
     state = given.value.text.removeprefix("fully-")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define, field
 
@@ -11,7 +11,7 @@ from vipproxy.config.haproxy import addresses
 from vipproxy.config.haproxy.addresses import NotResolved
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, Statement, setting
 from vipproxy.config.haproxy.params import Given, Param, read
-from vipproxy.config.haproxy.units import number, time
+from vipproxy.config.haproxy.units import number
 
 TLS = "servers have no TLS"
 CHECK_TLS = "checks have no TLS"
@@ -27,7 +27,7 @@ SERVER = {
         Param("rise", "`check = ... rise=`", 1),
         Param("fall", "`check = ... fall=`", 1),
         Param("port", "`check = ... port=` or `check-port=`", 1),
-        Param("addr", "not supported", 1, refused="checks go to the server itself"),
+        Param("addr", "`check-addr=`", 1),
         Param("weight", "`weight=`", 1),
         Param("backup", "`backup`"),
         Param("no-backup", "no `backup`"),
@@ -115,9 +115,6 @@ UNDONE = {
 }
 """Parameters that take others back."""
 
-PACE = ("inter", "fastinter", "downinter", "rise", "fall")
-"""What is said of checks, but for their port."""
-
 
 @define
 class ServerLine:
@@ -183,23 +180,26 @@ def _merge(
 
 
 def server_settings(
-    files: Files, proxy: Proxy, servers: list[ServerLine], check_port: str | None
+    files: Files,
+    proxy: Proxy,
+    servers: list[ServerLine],
+    more: Callable[[ServerLine], Iterable[Part]],
 ) -> Iterator[Setting]:
-    """`server NAME = ADDRESS:PORT ...` of each; `check_port` is what the backend's check has."""
+    """`server NAME = ADDRESS:PORT ...` of each, with `more` of its words."""
     port = _client_port(proxy)
     any_checked = any(server.checked for server in servers)
     for server in servers:
         try:
-            parts = [_address(files, server, port), *_parts(server, any_checked, check_port)]
-            if proxy.mode == "http" and "cookie" in server.given:
-                given = server.given["cookie"]
-                parts.append(Part(f"cookie={given.value.text}", given.place))
+            parts = [_address(files, server, port), *_parts(server, any_checked), *more(server)]
         except BadLine as error:
             files.bad(error)
-        else:
-            if server.given.get("disabled") or parts[0].text.startswith("0.0.0.0:"):
-                parts.append(Part("disabled", server.statement.place))
-            yield setting(f"server {server.name}", server.statement, parts)
+            continue
+        if proxy.mode == "http" and "cookie" in server.given:
+            given = server.given["cookie"]
+            parts.append(Part(f"cookie={given.value.text}", given.place))
+        if "disabled" in server.given or parts[0].text.startswith("0.0.0.0:"):
+            parts.append(Part("disabled", server.statement.place))
+        yield setting(f"server {server.name}", server.statement, parts)
 
 
 def _client_port(proxy: Proxy) -> int | None:
@@ -229,35 +229,35 @@ def _address(files: Files, server: ServerLine, port: int | None) -> Part:
     return Part(f"[{host}]:{number_}" if ":" in host else f"{host}:{number_}", word.place)
 
 
-def _parts(server: ServerLine, any_checked: bool, check_port: str | None) -> Iterator[Part]:
+def _parts(server: ServerLine, any_checked: bool) -> Iterator[Part]:
     given = server.given
-    for name, read_value in (("weight", number), ("maxconn", number)):
+    for name in ("weight", "maxconn"):
         if name in given:
-            value = read_value(given[name].value)
-            yield Part(f"{name}={value.text}", given[name].place)
+            yield Part(f"{name}={number(given[name].value).text}", given[name].place)
     if "backup" in given:
         yield Part("backup", given["backup"].place)
     if any_checked and not server.checked:
         yield Part("check=off", server.statement.place)
-    elif "port" in given and given["port"].value.text != check_port:
-        yield Part(f"check-port={number(given['port'].value).text}", given["port"].place)
+    elif "addr" in given:
+        host = addresses.resolve(given["addr"].value.text, "", given["addr"].place)
+        yield Part(f"check-addr={host}", given["addr"].place)
 
 
-def same_everywhere(files: Files, servers: list[ServerLine], name: str, what: str) -> Given | None:
+def common_value(servers: list[ServerLine], name: str) -> Given | None:
+    """What most of the checked servers say, and none is silent about: it is the backend's."""
+    found = [each.given.get(name) for each in servers if each.checked]
+    given = [each for each in found if each is not None]
+    if not given or len(given) < len(found):
+        return None
+    texts = [each.value.text for each in given]
+    return max(given, key=lambda each: texts.count(each.value.text))
+
+
+def same_everywhere(files: Files, servers: list[ServerLine], name: str) -> Given | None:
     """A parameter that our backend has once for all of its servers; others than that are told."""
     values = {each.given[name].value.text if name in each.given else None for each in servers}
     given = next((each.given[name] for each in servers if name in each.given), None)
     if given is not None and len(values) > 1:
         message = f"'{name}' differs between the servers of a backend, which is not supported yet"
-        files.bad(BadLine(message, given.place, f"{what} holds for all of them"))
+        files.bad(BadLine(message, given.place, "default-server has it for all of them"))
     return given
-
-
-def pace(files: Files, servers: list[ServerLine]) -> Iterator[tuple[str, Part]]:
-    """What the checked servers say of the pace of their checks."""
-    checked = [each for each in servers if each.checked]
-    for name in PACE:
-        given = same_everywhere(files, checked, name, "the check")
-        if given is not None:
-            read_value = number if name in ("rise", "fall") else time
-            yield name, Part(read_value(given.value).text, given.place)
