@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from vipproxy.config import Loaded, loads
+from vipproxy.config.show import show
 from vipproxy.errors import ConfigError
 from vipproxy.plugins import Catalog
 
@@ -39,3 +40,9 @@ def said(text: str) -> list[str]:
 def heads(text: str) -> list[str]:
     """The first lines of all problems, without the file's name."""
     return re.findall(r"(?m)^haproxy\.cfg:(\d+:\d+: (?:error|warning|note): .*)$", report(text))
+
+
+def shown(loaded: Loaded) -> str:
+    """Every effective value, without its origin."""
+    lines = show(loaded.draft, "x").splitlines()
+    return "\n".join(line.partition("  #")[0].rstrip() for line in lines)

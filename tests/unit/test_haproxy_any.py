@@ -6,13 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.haproxy_cfg import UNLIMITED, load_cfg
-from vipproxy.config import Loaded, loads
+from tests.haproxy_cfg import UNLIMITED, load_cfg, shown
+from vipproxy.config import loads
 from vipproxy.config.haproxy.binds import BIND
 from vipproxy.config.haproxy.global_table import GLOBAL
 from vipproxy.config.haproxy.proxy_table import PROXY
 from vipproxy.config.haproxy.servers import SERVER
-from vipproxy.config.show import show
 from vipproxy.config.write import write_ini
 from vipproxy.errors import ConfigError
 from vipproxy.plugins import Catalog
@@ -96,12 +95,6 @@ configurations = st.tuples(
     section("defaults d", *GOOD),
     section("listen l from d\n    bind 127.0.0.1:82", *GOOD, *OF_BACKENDS),
 ).map("\n".join)
-
-
-def shown(loaded: Loaded) -> str:
-    """Every effective value, without its origin."""
-    lines = show(loaded.draft, "x").splitlines()
-    return "\n".join(line.partition("  #")[0].rstrip() for line in lines)
 
 
 class AnyFile(SynchronousTestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.haproxy_cfg import AS_IT_STANDS, REFERENCE, heads, load_cfg, report
+from tests.haproxy_cfg import AS_IT_STANDS, REFERENCE, heads, load_cfg, report, shown
 from tests.unit.test_config_examples import PORTS, SECONDS, SHUT_DOWN
 from vipproxy.config import loads
 from vipproxy.config.show import show
@@ -142,13 +142,7 @@ class Mended(SynchronousTestCase):
             (again.config.backends, self.loaded.config.backends),
         ):
             self.assertEqual([each.name for each in one], [each.name for each in other])
-        self.assertEqual(_shown(again), _shown(self.loaded))
+        self.assertEqual(shown(again), shown(self.loaded))
         self.assertIn(
             "# Note the RabbitMQ entry is only needed for CloudForms compatibility\n", text
         )
-
-
-def _shown(loaded: object) -> str:
-    """Every effective value, without its origin."""
-    lines = show(loaded.draft, "x").splitlines()  # type: ignore[attr-defined]
-    return "\n".join(line.partition("  #")[0].rstrip() for line in lines)

@@ -261,7 +261,7 @@ class BackendTests(SynchronousTestCase):
     def test_not_supported(self) -> None:
         """What the engine cannot do is an error at the keyword, never silence."""
         for line in (
-            "stick match src",
+            "stick match src\n stick store-request dst",
             "stick on src table other",
             "option independent-streams",
             "source 10.0.0.1",

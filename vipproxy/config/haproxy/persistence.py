@@ -68,12 +68,10 @@ def _seconds(word: Word) -> str:
 
 def stick_setting(files: Files, proxy: Proxy) -> Setting | None:
     """`stick`, of the address that clients called or came from."""
-    tables, rules = proxy.own("stick-table"), proxy.own("stick on")
+    tables, rules = proxy.own("stick-table"), _rules(files, proxy)
     if not rules:
         for table in tables:
-            files.bad(
-                BadLine("a stick table that nothing uses here is not supported yet", table.place)
-            )
+            files.note("nothing reads this stick table: it has no effect", table.place)
         return None
     if len(rules) > 1:
         raise BadLine("several 'stick on' are not supported yet", rules[1].place)
@@ -81,6 +79,19 @@ def stick_setting(files: Files, proxy: Proxy) -> Setting | None:
     if not tables:
         raise BadLine("'stick on' without a 'stick-table' in its backend", rule.place)
     return setting("stick", rule, [_key(rule), *_table(files, tables[-1], rule)])
+
+
+def _rules(files: Files, proxy: Proxy) -> list[Statement]:
+    """``stick on``, or ``stick match`` and ``stick store-request`` of the same."""
+    matches, stores = proxy.own("stick match"), proxy.own("stick store-request")
+    stored = [each.line.texts[2:] for each in stores]
+    for each in matches:
+        if each.line.texts[2:] not in stored:
+            raise BadLine("'stick match' of what is not stored is not supported yet", each.place)
+    if not matches:
+        for each in stores:
+            files.note("what is stored here nobody reads: it has no effect", each.place)
+    return [*proxy.own("stick on"), *matches]
 
 
 def _key(rule: Statement) -> Part:

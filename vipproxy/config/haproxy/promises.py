@@ -44,10 +44,11 @@ def _pins(files: Files, backends: list[Section]) -> None:
         if not value:
             continue
         where = next(each for each in section.settings if each.key == "stick").key_place
-        marked = " shuts its sessions down, and" if not _says(section, "on-marked-down") else ""
+        says = _says(section, "on-marked-down")
+        marked = "" if says else ", and all of its sessions have been shut down"
         files.note(
-            f"a pin of {section.label} moves only when its server is marked down, which{marked} "
-            "moves it for all; clients of a pinned server are not redispatched",
+            f"a pin of {section.label} moves only when its server is marked down{marked}; "
+            "until then its clients wait, and are not redispatched",
             where,
             "a backend without 'stick on' has no pins",
         )
