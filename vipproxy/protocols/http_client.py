@@ -25,7 +25,7 @@ from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.sockets import address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
@@ -52,12 +52,11 @@ class HttpClient(Protocol):
 
     transport: Any
     factory: HttpFactory
-    address: Address
     destination: Address
     traffic: Traffic
 
-    def __init__(self, factory: HttpFactory) -> None:
-        self.factory = factory
+    def __init__(self, factory: HttpFactory, address: Address) -> None:
+        self.factory, self.address = factory, address
         self.frontend = factory.frontend
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
@@ -87,7 +86,8 @@ class HttpClient(Protocol):
         super().makeConnection(transport)
 
     def connectionMade(self) -> None:
-        self.address = address_of(self.transport.getPeer())
+        if self.address is UNKNOWN:
+            self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
         if self.factory.forwarding:
             secure = ISSLTransport.providedBy(self.transport)
