@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 """Seconds after which a test that waits for a peer fails."""
 
 
