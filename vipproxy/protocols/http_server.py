@@ -12,14 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.errors import BadResponse, SessionError
-from vipproxy.framing.http1 import (
-    MalformedMessage,
-    RequestHead,
-    ResponseHead,
-    parse_response,
-)
+from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
 from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
-from vipproxy.framing.http_inbox import RESPONSE_START, Inbox
+from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
 from vipproxy.interfaces import IServer
 from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.sockets import hang_up
@@ -168,8 +163,7 @@ class ServerConnection(TwistedProtocol):
     # -- reading
 
     def _read_heads(self, user: ServerUser) -> None:
-        while (raw := self._inbox.take_head()) is not None:
-            head = parse_response(raw)
+        while (head := read_response(self._inbox)) is not None:
             if head.status >= 200:
                 self._begin_body(user, head)
                 return
