@@ -249,11 +249,14 @@ class HttpClient(Protocol):
         self.traffic.bytes_out += len(data)
         self.transport.write(data)
 
-    def may_keep(self) -> bool:
-        """Whether the connection can take another request after this one."""
+    def may_keep(self, to_its_end: bool = False) -> bool:
+        """Whether the connection can take another request after this one.
+
+        Only if this one has been read, or is going to be read `to_its_end`.
+        """
         head = self._requests.head
         wanted = head is not None and head.keep_alive
-        return wanted and self._requests.done and not self.frontend.stopping
+        return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:
         """Say something ourselves; it ends the exchange, if there is one."""

@@ -75,6 +75,8 @@ class Exchange:
     """The client's connection will take another request."""
     _framed: bool = True
     """The client can tell the end of the response from its framing."""
+    _answered: bool = False
+    """The response is complete, and the server may still want the rest of the request."""
     _over: bool = False
 
     # -- a server for the request
@@ -154,6 +156,12 @@ class Exchange:
         else:
             self._keep_early(data)
         if done:
+            self._request_ended()
+
+    def _request_ended(self) -> None:
+        if self._answered:
+            self._complete()
+        else:
             self._set_limit()
 
     def _keep_early(self, data: bytes) -> None:
@@ -209,13 +217,14 @@ class Exchange:
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
     def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
-        if head.status == 408 and self._repeatable and self._server is not None:
-            self._repeat(self._server)  # said to the idle connection: the request crossed it
+        client, request, server = self.client, self.head, self._server
+        assert server is not None
+        if head.status == 408 and self._repeatable:
+            self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        client, request = self.client, self.head
         added = self._edit(head)
         self._framed = body.framed
-        self._keep = body.framed and client.may_keep()
+        self._keep = body.framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
         self._begun = True
@@ -229,6 +238,17 @@ class Exchange:
         self.client.write(data)
 
     def response_ended(self) -> None:
+        """A server that stays after an early answer gets the rest, as HAProxy does it."""
+        server = self._server
+        assert server is not None
+        if self.request_done or not (server.stays and self._framed):
+            self._complete()
+            return
+        self._answered = True
+        server.await_rest(self)
+        self._set_limit()
+
+    def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
@@ -236,10 +256,12 @@ class Exchange:
         self._over = True
         server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
         lease.release(Ending.NORMAL)
-        client.exchange_over(self._keep)
+        client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
-        if self._repeatable and self._server is not None and not self._server.heard:
+        if self._answered:
+            self._complete()
+        elif self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
