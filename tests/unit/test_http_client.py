@@ -372,6 +372,26 @@ class ErrorTests(SynchronousTestCase):
         self.proxy.client.reset()
         self.assertTrue(self.proxy.connector.attempts[0].cancelled)
 
+    def test_client_closes_while_it_waits(self) -> None:
+        """Whoever ends its output is answered, unless `abortonclose` takes it for gone."""
+        for options, ending in ({}, Ending.NORMAL), ({"abortonclose": True}, Ending.CLIENT_ABORT):
+            proxy = Proxy(**options)
+            proxy.ask(GET)
+            proxy.client.finish()
+            proxy.server.receive(SHORT)
+            self.assertEqual(proxy.lease.endings, [ending])
+            self.assertEqual(proxy.client.ending, "closed")
+            self.assertEqual(bool(proxy.client.sent), ending is Ending.NORMAL)
+
+    def test_client_closes_while_it_is_answered(self) -> None:
+        """What an answer has begun for goes on, also with `abortonclose`."""
+        proxy = Proxy(abortonclose=True)
+        proxy.ask(GET)
+        proxy.reply(SHORT[:-1])
+        proxy.client.finish()
+        self.assertEqual(proxy.reply(SHORT[-1:]), SHORT[-1:])
+        self.assertEqual(proxy.lease.endings, [Ending.NORMAL])
+
     def test_client_breaks_off_its_request(self) -> None:
         """Half a head and an end is a 400; half a body and an end ends the exchange."""
         self.proxy.client.receive(GET[:9])

@@ -108,11 +108,17 @@ class HttpClient(Protocol):
         self._ended = True
         if self._state is CLOSING:
             self.transport.loseConnection()
-        elif self._state is BODY:
+        elif self._state is BODY or self._has_left():
             self._abandon_exchange()
             self._close()
         else:
             self._advance()
+
+    def _has_left(self) -> bool:
+        """A client that has ended its output may have closed, or only said all it has to say."""
+        exchange = self._exchange
+        leaves = self.factory.options.abortonclose
+        return leaves and exchange is not None and not exchange.begun
 
     def writeConnectionLost(self) -> None:
         """We have ended our output; the client will end its own."""

@@ -69,7 +69,7 @@ class Exchange:
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
-    _begun: bool = False
+    begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
@@ -227,7 +227,7 @@ class Exchange:
         self._keep = body.framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
-        self._begun = True
+        self.begun = True
         self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
@@ -296,7 +296,7 @@ class Exchange:
         self._count_failure(error)
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
-        if self._begun:
+        if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
@@ -377,7 +377,7 @@ class Exchange:
             self._count_aborts()
         elif isinstance(error, BadResponse | ServerTimeout):
             for counters in self._counters():
-                if self._begun:
+                if self.begun:
                     counters.server_aborts += 1
                 else:
                     counters.response_errors += 1
