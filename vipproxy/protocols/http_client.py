@@ -108,11 +108,17 @@ class HttpClient(Protocol):
         self._ended = True
         if self._state is CLOSING:
             self.transport.loseConnection()
-        elif self._state is BODY:
+        elif self._state is BODY or self._has_left():
             self._abandon_exchange()
             self._close()
         else:
             self._advance()
+
+    def _has_left(self) -> bool:
+        """A client that has ended its output may have closed, or only said all it has to say."""
+        exchange = self._exchange
+        leaves = self.factory.options.abortonclose
+        return leaves and exchange is not None and not exchange.begun
 
     def writeConnectionLost(self) -> None:
         """We have ended our output; the client will end its own."""
@@ -250,11 +256,14 @@ class HttpClient(Protocol):
         self.traffic.bytes_out += len(data)
         self.transport.write(data)
 
-    def may_keep(self) -> bool:
-        """Whether the connection can take another request after this one."""
+    def may_keep(self, to_its_end: bool = False) -> bool:
+        """Whether the connection can take another request after this one.
+
+        Only if this one has been read, or is going to be read `to_its_end`.
+        """
         head = self._requests.head
         wanted = head is not None and head.keep_alive
-        return wanted and self._requests.done and not self.frontend.stopping
+        return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:
         """Say something ourselves; it ends the exchange, if there is one."""

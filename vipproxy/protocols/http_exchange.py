@@ -73,12 +73,14 @@ class Exchange:
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
-    _begun: bool = False
+    begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
     _framed: bool = True
     """The client can tell the end of the response from its framing."""
+    _answered: bool = False
+    """The response is complete, and the server may still want the rest of the request."""
     _over: bool = False
 
     # -- a server for the request
@@ -162,6 +164,12 @@ class Exchange:
         else:
             self._keep_early(data)
         if done:
+            self._request_ended()
+
+    def _request_ended(self) -> None:
+        if self._answered:
+            self._complete()
+        else:
             self._set_limit()
 
     def _keep_early(self, data: bytes) -> None:
@@ -218,16 +226,17 @@ class Exchange:
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
     def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
-        if head.status == 408 and self._repeatable and self._server is not None:
-            self._repeat(self._server)  # said to the idle connection: the request crossed it
+        client, request, server = self.client, self.head, self._server
+        assert server is not None
+        if head.status == 408 and self._repeatable:
+            self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        client, request = self.client, self.head
         added = self._edit(head)
         self._framed = framed
-        self._keep = framed and client.may_keep()
+        self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
-        self._begun = True
+        self.begun = True
         self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
@@ -238,6 +247,17 @@ class Exchange:
         self.client.write(data)
 
     def response_ended(self) -> None:
+        """A server that stays after an early answer gets the rest, as HAProxy does it."""
+        server = self._server
+        assert server is not None
+        if self.request_done or not (server.stays and self._framed):
+            self._complete()
+            return
+        self._answered = True
+        server.await_rest(self)
+        self._set_limit()
+
+    def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
@@ -245,10 +265,12 @@ class Exchange:
         self._over = True
         server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
         lease.release(Ending.NORMAL)
-        client.exchange_over(self._keep)
+        client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
-        if self._repeatable and self._server is not None and not self._server.heard:
+        if self._answered:
+            self._complete()
+        elif self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
@@ -283,7 +305,7 @@ class Exchange:
         self._count_failure(error)
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
-        if self._begun:
+        if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
@@ -363,7 +385,7 @@ class Exchange:
             self._count_aborts()
         elif isinstance(error, BadResponse | ServerTimeout):
             for counters in self._counters():
-                if self._begun:
+                if self.begun:
                     counters.server_aborts += 1
                 else:
                     counters.response_errors += 1
