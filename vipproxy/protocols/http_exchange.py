@@ -367,8 +367,7 @@ class Exchange:
         return route.persistence.write(head, self.head.method, self._lease, self._dates)
 
     def _waits_for_client(self) -> bool:
-        client = self.client
-        return client.full or not (self.request_done or client.blocked)
+        return self.client.full or not (self.request_done or self.client.blocked)
 
     def _set_limit(self) -> None:
         if not self._over:
