@@ -47,6 +47,8 @@ class Frontend:
     """Of the whole process."""
     counters: Counters = field(factory=Counters)
     stopping: bool = False
+    strangers: int = 0
+    """Clients of whom another proxy has not told yet who they are (`accept-proxy`)."""
     listeners: Sequence[IListener] = ()
     """Told to go on when the frontend was full and is no more."""
     name: str = field(init=False)
@@ -71,7 +73,8 @@ class Frontend:
     @property
     def room(self) -> int:
         """Clients that may still come; none where it is not positive."""
-        return min(self.options.maxconn - len(self._clients), self.limit.room)
+        room = min(self.options.maxconn - len(self._clients), self.limit.room)
+        return room - self.strangers
 
     def opened(self, client: IClosable) -> Traffic:
         traffic = self._clients.get(client)

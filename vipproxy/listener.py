@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from functools import partial
+from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IReadDescriptor
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IReadDescriptor,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vipproxy.announced import AnnouncedSocket, Stranger, Welcome
 from vipproxy.frontend import Frontend, admission
 from vipproxy.interfaces import IListener, ISocketFactory
 from vipproxy.sockets import (
     ANY_HOST,
+    NON_BLOCKING_STREAM,
     accept_batch,
     accepted_socket,
     hang_up,
@@ -48,7 +58,13 @@ class Listener:
         self._frontend, self._factory = frontend, factory
         self._reactor = frontend.clock
         self._admits = admission(frontend)
-        self._takes_sockets = ISocketFactory.providedBy(factory)
+        takes_sockets = ISocketFactory.providedBy(factory)
+        self._let_in = self._hand_socket_over if takes_sockets else self._hand_transport_over
+        if frontend.options.accept_proxy:
+            welcome = self._take_socket if takes_sockets else self._take_transport
+            self._let_in = partial(self._await_header, welcome)
+        self._hand_over = self._let_in if self._admits is None else self._screen
+        self._strangers: set[Stranger] = set()
         self._accepting = False
         self._reading = False
         self._pause: IDelayedCall | None = None
@@ -57,7 +73,8 @@ class Listener:
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
         self.address = local_of(self._socket)
-        self.destination = None if self.address.host in ANY_HOST else self.address
+        anywhere = self.address.host in ANY_HOST or frontend.options.accept_proxy
+        self.destination = None if anywhere else self.address
 
     def start(self) -> None:
         """Begin to accept."""
@@ -75,6 +92,8 @@ class Listener:
             self._pause = None
         self._suspend()
         self._socket.close()
+        for stranger in list(self._strangers):
+            stranger.close()
 
     def resume(self) -> None:
         """There may be room again."""
@@ -103,34 +122,77 @@ class Listener:
                 self._wait_for_resources(error)
             return
         for descriptor, host, port in accepted:
-            self._hand_over(accepted_socket(descriptor, self._family), Address(host, port))
+            self._hand_over(descriptor, Address(host, port))
 
-    def _hand_over(self, sock: socket.socket, peer: Address) -> None:
-        """A factory that raises loses this client, and no more."""
+    def _screen(self, descriptor: int, peer: Address) -> None:
+        """`tcp-request-connection`."""
+        sock = accepted_socket(descriptor, self._family)
+        assert self._admits is not None
+        if self._admits(peer, sock):
+            self._let_in(sock.detach(), peer)
+        else:
+            sock.close()
+
+    def _await_header(self, welcome: Welcome, descriptor: int, peer: Address) -> None:
+        """`accept-proxy`."""
+        sock = AnnouncedSocket(self._family, NON_BLOCKING_STREAM, 0, descriptor)
+        self._strangers.add(Stranger(sock, peer, self._frontend, welcome, self._stranger_gone))
+
+    def _stranger_gone(self, stranger: Stranger) -> None:
+        self._strangers.discard(stranger)
+        self.resume()
+
+    # A factory that raises loses the client that it was given, and no more.
+
+    def _hand_socket_over(self, descriptor: int, peer: Address) -> None:
+        self._take_socket(accepted_socket(descriptor, self._family), peer)
+
+    def _take_socket(self, sock: socket.socket, peer: Address) -> None:
         try:
-            if self._admits is not None and not self._admits(peer, sock):
-                sock.close()
-            elif self._takes_sockets:
-                self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
-            else:
-                self._build_protocol(sock, peer)
+            self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
         except Exception:
             self._failed()
             sock.close()
 
-    def _build_protocol(self, sock: socket.socket, peer: Address) -> None:
-        protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
-        if protocol is None:
-            sock.close()
-            return
+    def _hand_transport_over(self, descriptor: int, peer: Address) -> None:
+        try:
+            protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
+            transport = None if protocol is None else self._adopt(descriptor, protocol, peer)
+        except Exception:
+            self._failed()
+            transport = None
+        if transport is None:
+            os.close(descriptor)
+        else:
+            self._begin(protocol, transport)
+
+    def _take_transport(self, sock: socket.socket, peer: Address) -> None:
         frontend = self._frontend
-        transport = frontend.transports.adopt(sock, protocol, peer, frontend.closed)
-        frontend.opened(transport)  # counted also where the protocol is a stranger
+        try:
+            protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
+            adopt = frontend.transports.adopt
+            transport = adopt(sock, protocol, peer, frontend.closed) if protocol else None
+        except Exception:
+            self._failed()
+            transport = None
+        if transport is None:
+            sock.close()
+        else:
+            self._begin(protocol, transport)
+
+    def _begin(self, protocol: Any, transport: Any) -> None:
+        self._frontend.opened(transport)  # counted also where the protocol is not one of ours
         try:
             protocol.makeConnection(transport)
         except Exception:
             self._failed()
-            hang_up(transport)  # the socket is its own now
+            hang_up(transport)
+
+    def _adopt(self, descriptor: int, protocol: IProtocol, peer: Address) -> Any:
+        frontend = self._frontend
+        return frontend.transports.adopt_accepted(
+            descriptor, self._family, protocol, peer, frontend.closed
+        )
 
     def _failed(self) -> None:
         log.failure("frontend {name} failed to take a client", name=self._frontend.name)

@@ -28,6 +28,7 @@ LAYERS = (
     {"tap", "testing"},
     {"service"},
     {"listener", "state", "plugins"},
+    {"announced"},
     {"frontend"},
     {"protocols"},
     {"admin", "connector", "relay", "backends"},

@@ -156,9 +156,8 @@ class FrontendOptions:
     accept_proxy: bool = option(
         FLAG,
         default=False,
-        help="clients send a PROXY protocol header",
+        help="clients send a PROXY protocol header first, or are closed",
         haproxy="accept-proxy",
-        unsupported="'accept-proxy' is not supported yet",
     )
 
 

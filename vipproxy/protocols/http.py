@@ -15,6 +15,7 @@ from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_rules import RequestRules, has_rules
+from vipproxy.sockets import address_of
 from vipproxy.timers import IdleTimer
 
 
@@ -57,7 +58,7 @@ class HttpFactory(Factory):
         return route
 
     def buildProtocol(self, addr: Any) -> HttpClient:  # type: ignore[override]
-        return HttpClient(self)
+        return HttpClient(self, address_of(addr))
 
     def startFactory(self) -> None:
         self.idle.start()

@@ -10,6 +10,7 @@ from vipproxy.errors import (
     BadResponse,
     ClientTimeout,
     InternalError,
+    ResponseDenied,
     ServerTimeout,
     SessionError,
 )
@@ -60,6 +61,8 @@ _PAGES = {
 
 def status_of(error: SessionError) -> int:
     """What a client is told about an error that left it without an answer."""
+    if isinstance(error, ResponseDenied):
+        return error.status
     return _STATUSES.get(type(error), 503)
 
 

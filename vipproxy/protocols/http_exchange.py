@@ -16,7 +16,8 @@ from vipproxy.errors import (
     ServerTimeout,
     SessionError,
 )
-from vipproxy.framing.http1 import RequestHead, ResponseHead, without
+from vipproxy.framing.http1 import RequestHead, ResponseHead
+from vipproxy.framing.http_fields import drop_framing
 from vipproxy.interfaces import (
     IAttempt,
     IConnectTaker,
@@ -73,12 +74,14 @@ class Exchange:
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
-    _begun: bool = False
+    begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
     _framed: bool = True
     """The client can tell the end of the response from its framing."""
+    _answered: bool = False
+    """The response is complete, and the server may still want the rest of the request."""
     _over: bool = False
 
     # -- a server for the request
@@ -162,6 +165,12 @@ class Exchange:
         else:
             self._keep_early(data)
         if done:
+            self._request_ended()
+
+    def _request_ended(self) -> None:
+        if self._answered:
+            self._complete()
+        else:
             self._set_limit()
 
     def _keep_early(self, data: bytes) -> None:
@@ -220,18 +229,19 @@ class Exchange:
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
     def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
-        if head.status == 408 and self._repeatable and self._server is not None:
-            self._repeat(self._server)  # said to the idle connection: the request crossed it
+        client, request, server = self.client, self.head, self._server
+        assert server is not None
+        if head.status == 408 and self._repeatable:
+            self._repeat(server)  # said to the idle connection: the request crossed it
             return
         if self._denied(head):
             return
-        client, request = self.client, self.head
         added = self._edit(head)
         self._framed = framed
-        self._keep = framed and client.may_keep()
+        self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
-            _drop_framing(head)
-        self._begun = True
+            drop_framing(head)
+        self.begun = True
         self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
@@ -242,6 +252,17 @@ class Exchange:
         self.client.write(data)
 
     def response_ended(self) -> None:
+        """A server that stays after an early answer gets the rest, as HAProxy does it."""
+        server = self._server
+        assert server is not None
+        if self.request_done or not (server.stays and self._framed):
+            self._complete()
+            return
+        self._answered = True
+        server.await_rest(self)
+        self._set_limit()
+
+    def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
@@ -249,10 +270,12 @@ class Exchange:
         self._over = True
         server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
-        client.exchange_over(self._keep)
+        client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
-        if self._repeatable and self._server is not None and not self._server.heard:
+        if self._answered:
+            self._complete()
+        elif self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
@@ -285,14 +308,13 @@ class Exchange:
         if self._over:
             return
         self._count_failure(error)
-        backend = self.route.backend
-        log.debug("no response from {backend}: {error}", backend=backend.name, error=error)
+        log.debug("no response from {backend}: {error}", backend=self.route.name, error=error)
         self._finish(error.ending)
-        if self._begun:
+        if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
-        backend.counters.responded(status)
+        self.route.backend.counters.responded(status)
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
@@ -331,15 +353,9 @@ class Exchange:
         rules, lease = self.route.response_rules, self._lease
         if rules is None or lease is None:
             return False
-        status = rules.apply(self.client, self.head, head, lease.server.name)
-        if status is None:
-            return False
-        for counters in (self.client.frontend.counters, *self._counters()):
-            counters.denied_responses += 1
-        self._finish(Ending.NORMAL)
-        self.route.backend.counters.responded(status)
-        self.client.answer(status)
-        return True
+        if error := rules.apply(self.client, self.head, head, lease.server):
+            self.fail(error)
+        return error is not None
 
     def _edit(self, head: ResponseHead) -> bytes:
         """Change a final response's head; the persistence fields to add to it."""
@@ -351,8 +367,7 @@ class Exchange:
         return route.persistence.write(head, self.head.method, self._lease, self._dates)
 
     def _waits_for_client(self) -> bool:
-        client = self.client
-        return client.full or not (self.request_done or client.blocked)
+        return self.client.full or not (self.request_done or self.client.blocked)
 
     def _set_limit(self) -> None:
         if not self._over:
@@ -362,16 +377,12 @@ class Exchange:
 
     def _counters(self) -> list[Counters]:
         """The backend's, and the server's once there is one."""
-        lease = self._lease
-        if lease is None:
-            return [self.route.backend.counters]
-        return [self.route.backend.counters, lease.server.counters]
+        own = [self.route.backend.counters]
+        return own if self._lease is None else [*own, self._lease.server.counters]
 
     def _count_response(self, status: int) -> None:
-        assert self._lease is not None
-        self.client.frontend.counters.responded(status)
-        self.route.backend.counters.responded(status)
-        self._lease.server.counters.responded(status)
+        for counters in (self.client.frontend.counters, *self._counters()):
+            counters.responded(status)
 
     def _count_aborts(self) -> None:
         for counters in self._counters():
@@ -383,14 +394,7 @@ class Exchange:
             self._count_aborts()
         elif isinstance(error, BadResponse | ServerTimeout):
             for counters in self._counters():
-                if self._begun:
+                if self.begun:
                     counters.server_aborts += 1
                 else:
                     counters.response_errors += 1
-
-
-def _drop_framing(head: ResponseHead) -> None:
-    """The fields that would announce a body, or a form of it, that the client does not get."""
-    head.lines = without(head.lines, b"transfer-encoding")
-    if head.status == 204:
-        head.lines = without(head.lines, b"content-length")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import ISSLTransport
 
+from vipproxy.errors import ResponseDenied
 from vipproxy.framing.http1 import RequestHead, ResponseHead
-from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.interfaces import IBackend, IFrontend, IServer
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.rules.answers import Answer
 from vipproxy.rules.conditions import Scope
@@ -27,7 +28,7 @@ def subject_of(client: HttpClient, request: RequestHead) -> Subject:
 class ResponseRules:
     """Of one frontend and one of its backends; in place of their plain header changes."""
 
-    def __init__(self, backend: str, lists: tuple[RuleList, ...]) -> None:
+    def __init__(self, backend: IBackend, lists: tuple[RuleList, ...]) -> None:
         self._backend, self._lists = backend, lists
 
     @classmethod
@@ -43,16 +44,19 @@ class ResponseRules:
             compile_rules(theirs.http_response, inner, theirs.response_header),
             compile_rules(options.http_response, outer, options.response_header),
         )
-        return cls(backend.name, lists)
+        return cls(backend, lists)
 
     def apply(
-        self, client: HttpClient, request: RequestHead, head: ResponseHead, server: str
-    ) -> int | None:
-        """Change the head; the status of the answer that replaces it, where it is refused."""
+        self, client: HttpClient, request: RequestHead, head: ResponseHead, server: IServer
+    ) -> ResponseDenied | None:
+        """Change the head; or, where the response is refused, count that, and say so."""
         subject = subject_of(client, request)
-        subject.response, subject.backend, subject.server = head, self._backend, server
+        subject.response, subject.backend, subject.server = head, self._backend.name, server.name
         for rules in self._lists:
             verdict = run(rules, subject)
             if isinstance(verdict, Answer):
-                return verdict.status
+                owners = client.frontend.counters, self._backend.counters, server.counters
+                for counters in owners:
+                    counters.denied_responses += 1
+                return ResponseDenied("a rule refuses the response", verdict.status)
         return None

@@ -20,7 +20,7 @@ class Route:
         self, frontend: IFrontend, options: HttpOptions, backend: IBackend, ruled: bool
     ) -> None:
         """`ruled`: rules look at every request, and change its header as the sections say."""
-        self.backend = backend
+        self.backend, self.name = backend, backend.name
         theirs = backend.options
         self.keeps_servers = options.http_reuse != "never" and theirs.send_proxy is None
         """Connections to servers outlive a request: not where a PROXY header has tied them."""
