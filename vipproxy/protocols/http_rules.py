@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 
 def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
-    """Whether there are rules for an http frontend's requests; with `use-backend` there are."""
+    """Whether there are rules for an http frontend's requests; so they are without a backend:
+    nobody has one."""
     rules = (
+        backend is None,
         options.tcp_request_content,
         options.http_request,
         options.redirect,
