@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 NAMELESS = ("global", "defaults")
-NAMED = ("frontend", "backend")
+NAMED = ("frontend", "backend", "userlist")
 SECTION_KINDS = (*NAMELESS, *NAMED)
 REPEATABLE = frozenset(
     {

@@ -36,6 +36,7 @@ from vipproxy.config.rule_options import (
     response_rules,
 )
 from vipproxy.config.server_options import CheckOptions, ServerOptions
+from vipproxy.config.userlists import UserlistConfig
 from vipproxy.values import Address
 
 
@@ -349,3 +350,4 @@ class ClusterConfig:
     frontends: tuple[FrontendConfig, ...]
     backends: tuple[BackendConfig, ...]
     path: str = ""
+    userlists: tuple[UserlistConfig, ...] = ()
