@@ -65,6 +65,9 @@ class UserOptions:
             raise ValueError("a user has either a 'password' or an 'insecure-password'")
 
 
+_KEYS = ("password", "insecure-password", "groups")
+
+
 @frozen
 class _SecretRecord(Record[UserOptions]):
     """A line of which no problem shows anything but its keys."""
@@ -79,9 +82,8 @@ class _SecretRecord(Record[UserOptions]):
 
 
 def _discreet(error: BadValue) -> BadValue:
-    message = re.sub(
-        r"'(?!(?:insecure-)?password'|groups')[^']*'", "word", error.message.replace("word '", "'")
-    )
+    """The same, which repeats keys alone."""
+    message = re.sub(r"'([^']*)'", lambda m: m[0] if m[1] in _KEYS else "***", error.message)
     return BadValue(message, error.offset, error.length, error.hint)
 
 
