@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IProtocol
 from zope.interface import implementer
 
 from vipproxy.config.options import FrontendConfig, FrontendOptions
+from vipproxy.config.userlists import UserlistOptions
 from vipproxy.counters import Counters, Traffic
 from vipproxy.interfaces import (
     IBackend,
@@ -51,6 +52,7 @@ class Frontend:
     """Clients of whom another proxy has not told yet who they are (`accept-proxy`)."""
     listeners: Sequence[IListener] = ()
     """Told to go on when the frontend was full and is no more."""
+    userlists: Mapping[str, UserlistOptions] = field(factory=dict)
     name: str = field(init=False)
     options: FrontendOptions = field(init=False)
     backend: IBackend | None = field(init=False)

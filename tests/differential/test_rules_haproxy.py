@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -48,7 +49,15 @@ http-request return status 204 if { path /204 }
 http-request return status 404 if { path /empty }
 http-request return status 404 default-errorfiles if { path /page }
 http-request return status 503 if { path /maintenance }
+http-request auth realm people if { path /private } !{ http_auth(people) }
+http-request deny deny_status 405 if { path /ops } !{ http_auth_group(people) ops dev }
 http-request allow if { path /allowed }
+http-request add-header X-Map-Beg %[path,map_beg({directory}/paths,none)]
+http-request add-header X-Map-Str %[path,map({directory}/paths-str,none)]
+http-request add-header X-Map-Dom %[req.hdr(host),map_dom({directory}/hosts-dom,none)]
+http-request add-header X-Map-Sub %[req.hdr(host),map_sub({directory}/hosts-sub,none)]
+http-request add-header X-Map-End %[req.hdr(host),map_end({directory}/hosts-end,none)]
+http-request add-header X-Map-Reg %[path,map_reg({directory}/expressions,none)]
 http-request set-header X-Set %[src] if is_api
 http-request set-header X-Host %[req.hdr(host),lower]
 http-request add-header X-Add one if here
@@ -92,6 +101,7 @@ http-response replace-header X-Origin (.*) "o \1"
 use_backend second if is_api
 use_backend second if images or { path /second }
 use_backend %[req.hdr(x-backend)] if { req.hdr(x-backend) -m found }
+use_backend %[req.hdr(x-site),map({directory}/sites,first)] if { req.hdr(x-site) -m found }
 """
 FORMAT = '"%[src] %[path] %ci %[req.hdr(x-two)] %%"'
 BACKEND = r"""
@@ -118,9 +128,28 @@ def ours(lines: str) -> str:
     return "\n".join(found)
 
 
+HASH = (
+    "$6$abc$MtSdWSZbhct2oe.SOqOUM2M/GA/uj5.vyVtJgRHgKi9uqXuWuJqOYE7H/YlsYGVg/YYzDV0xt3fEIwYt580.5."
+)
+"""Of ``pw``."""
+HOSTS = "example dom\nwww.example.org www\n.org org\n"
+PATHS = "/a one\n/api two\n# none\n/api/x  three four \n/ root\n"
+FILES = {
+    "names": "# who\nalice\n\nbob\n",
+    **dict.fromkeys(("paths", "paths-str"), PATHS),
+    **dict.fromkeys(("hosts-dom", "hosts-sub", "hosts-end"), HOSTS),
+    "expressions": "^/a[0-9]+$ digits\n^/a a\n",
+    "sites": "a second\nb first\n",
+}
+"""HAProxy takes two maps of one file for the same map, whatever their matches."""
 THEIRS = """
 global
     stats socket {directory}/stats
+userlist people
+    user alice password {hash} groups dev
+    user bob insecure-password b:c
+    group dev
+    group ops users bob
 defaults
     mode http
     timeout connect 5s
@@ -167,6 +196,10 @@ backend tcp
     server two 127.0.0.1:{two}
 """
 OURS = """
+[userlist people]
+user alice = password={hash} groups=dev
+user bob = insecure-password=b:c
+group ops = bob
 [defaults]
 timeout-connect = 5s
 timeout-client = 5s
@@ -241,7 +274,8 @@ class Case(TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
-        (self.directory / "names").write_text("# who\nalice\n\nbob\n")
+        for name, text in FILES.items():
+            (self.directory / name).write_text(text)
         (self.directory / "503.http").write_text(PAGE)
         names = ("web", "gate", "inside", "nowhere", "plain", "shut")
         self.ports = {name: free_port() for name in names}
@@ -255,7 +289,7 @@ class Case(TestCase):
         frontend = frontend.replace("{directory}", str(self.directory))
         frontend = frontend.replace("{format}", FORMAT)
         return template.format(
-            directory=self.directory, frontend=frontend, backend=backend,
+            hash=HASH, directory=self.directory, frontend=frontend, backend=backend,
             port=self.ports["web"], **self.ports, **ports,
         )  # fmt: skip
 
@@ -334,6 +368,24 @@ class RequestTests(Case):
         await self.assert_same(asking("/format", "X-Two: a, b", "X-Two: c"))
         await self.assert_same(asking("/secure", host="h.example:8080"))
         await self.assert_counters("web/FRONTEND", "first/BACKEND")
+
+    async def test_users(self) -> None:
+        """Who may pass, and who is asked again."""
+        for text in (b"alice:pw", b"alice:no", b"bob:b:c", b"bob:b", b"nobody:pw", b"alice", b""):
+            field = f"Authorization: Basic {base64.b64encode(text).decode()}"
+            for uri in ("/private", "/ops"):
+                await self.assert_same(asking(uri, field))
+        await self.assert_same(asking("/private", "Authorization: Basic !"))
+        await self.assert_same(asking("/private", "Authorization: Bearer YTpi"))
+        await self.assert_counters("web/FRONTEND")
+
+    async def test_maps(self) -> None:
+        """What is found in files: the longest beginning, the first of all else."""
+        for uri in ("/a", "/api", "/api/x/y", "/a12", "/b"):
+            for host in ("www.example.org", "example", "a.example.com", "example.org", "x"):
+                await self.assert_same(asking(uri, host=host))
+        for site in ("a", "b", "c"):
+            await self.assert_same(asking("/", f"X-Site: {site}"))
 
     async def test_headers(self) -> None:
         """What servers see, and which of them."""

@@ -345,6 +345,7 @@ class FakeFrontend:
     destination: Address | None = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
+    userlists: dict[str, Any] = field(factory=dict)
 
     @property
     def backends(self) -> dict[str, FakeBackend]:

@@ -203,6 +203,45 @@ class SectionTests(SynchronousTestCase):
             loads("[defaults]\nhttp-request = deny\n" + HEAD.format("http") + TAIL, Catalog())
 
 
+HASH = "$1$abc$BXBqpb9BZcZhXLgbee.0s/"
+"""MD5, which is short."""
+
+
+class UserTests(SynchronousTestCase):
+    def report(self, line: str, condition: str = "{ http_auth(l) }") -> str:
+        rule = f"http-request = auth unless {condition}"
+        text = HEAD.format("http") + rule + TAIL + f"[userlist l]\n{line}\n"
+        try:
+            loads(text, Catalog(), "f", 10**9)
+        except ConfigError as error:
+            return error.report
+        return ""
+
+    def test_good(self) -> None:
+        """Passwords of both kinds; groups on both sides."""
+        line = f"user a = password={HASH} groups=x,y\nuser b = insecure-password=c\ngroup z = a b"
+        self.assertEqual(self.report(line), "")
+
+    def test_bad(self) -> None:
+        """What is wrong is said, but nothing of the line that has the password is shown."""
+        for line, wrong in (
+            ("user a = password=tops3cret", "not encrypted, or in a way"),
+            ("user a = insecure-password=tops3cret password=x", "not encrypted, or in a way"),
+            (f"user a = insecure-password=tops3cret password={HASH}", "has either"),
+            ("user a = tops3cret", "unknown word ***"),
+            ("user a = groups=tops3cret", "has either"),
+        ):
+            report = self.report(line)
+            self.assertIn(wrong, report)
+            self.assertNotIn("tops3cret", report)
+
+    def test_unknown(self) -> None:
+        """A userlist that is not there."""
+        report = self.report("group a = b", "{ http_auth(m) }")
+        self.assertIn("unknown userlist 'm'", report)
+        self.assertIn("known: l", report)
+
+
 class WordTests(SynchronousTestCase):
     def test_escapes(self) -> None:
         """Backslashes escape what HAProxy's do, and mean themselves before all else."""

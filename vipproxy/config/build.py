@@ -19,6 +19,7 @@ from vipproxy.config.drafts import (
     Origin,
     ServerDraft,
     Use,
+    UserlistDraft,
 )
 from vipproxy.config.ini import is_name
 from vipproxy.config.kinds import BackendNames, BadValue, Kind, at, is_secret, suggest
@@ -35,12 +36,14 @@ from vipproxy.config.problems import Problems
 from vipproxy.config.records import Chosen, PluginLine, record
 from vipproxy.config.rule_kinds import PAGE, USE_BACKEND, USE_TCP_BACKEND, UseBackend
 from vipproxy.config.server_options import ServerOptions
+from vipproxy.config.userlists import UserlistConfig, UserlistOptions
 from vipproxy.interfaces import IPluginCatalog
 
 _SECTION_OPTIONS: dict[str, type] = {
     "global": GlobalOptions,
     "frontend": FrontendOptions,
     "backend": BackendOptions,
+    "userlist": UserlistOptions,
 }
 _NOT_IN_DEFAULTS = ("bind",)
 _SERVER = record(ServerOptions)
@@ -60,6 +63,7 @@ def cluster_config(draft: ClusterDraft, path: str) -> ClusterConfig:
         tuple(each.config for each in draft.frontends),
         tuple(each.config for each in draft.backends),
         path,
+        tuple(each.config for each in draft.userlists),
     )
 
 
@@ -70,7 +74,7 @@ class _Builder:
 
     def cluster(self, document: Document) -> ClusterDraft:
         global_: GlobalDraft | None = None
-        frontends, backends = [], []
+        frontends, backends, userlists = [], [], []
         defaults: Origins = {}
         for section in document.sections:
             own = _origins(section)
@@ -81,9 +85,11 @@ class _Builder:
                 global_ = self._global(section, own)
             elif section.kind == "frontend":
                 frontends.append(self._frontend(section, own, defaults))
+            elif section.kind == "userlist":
+                userlists.append(self._userlist(section, own))
             else:
                 backends.append(self._backend(section, own, defaults))
-        return ClusterDraft(global_, tuple(frontends), tuple(backends))
+        return ClusterDraft(global_, tuple(frontends), tuple(backends), tuple(userlists))
 
     # -- sections -----------------------------------------------------------------------------
 
@@ -91,6 +97,11 @@ class _Builder:
         self._refuse_unknown(section, own, options_of(GlobalOptions))
         options = self._options(GlobalOptions, section, own)
         return GlobalDraft(section, own, options)
+
+    def _userlist(self, section: Section, own: Origins) -> UserlistDraft:
+        self._refuse_unknown(section, own, options_of(UserlistOptions))
+        options = self._options(UserlistOptions, section, own)
+        return UserlistDraft(section, own, UserlistConfig(section.name, options))
 
     def _frontend(self, section: Section, own: Origins, defaults: Origins) -> FrontendDraft:
         options = self._options(FrontendOptions, section, {**defaults, **own})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import Factory, field, frozen
 
 NAMELESS = ("global", "defaults")
-NAMED = ("frontend", "backend")
+NAMED = ("frontend", "backend", "userlist")
 SECTION_KINDS = (*NAMELESS, *NAMED)
 REPEATABLE = frozenset(
     {

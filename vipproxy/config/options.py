@@ -37,6 +37,7 @@ from vipproxy.config.rule_options import (
     response_rules,
 )
 from vipproxy.config.server_options import CheckOptions, ServerOptions
+from vipproxy.config.userlists import UserlistConfig
 from vipproxy.values import Address
 
 
@@ -323,3 +324,4 @@ class ClusterConfig:
     frontends: tuple[FrontendConfig, ...]
     backends: tuple[BackendConfig, ...]
     path: str = ""
+    userlists: tuple[UserlistConfig, ...] = ()

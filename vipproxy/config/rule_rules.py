@@ -27,13 +27,14 @@ def conditions_hold(cluster: ClusterDraft) -> Iterator[Problem]:
         backend.section.name: {server.config.name for server in backend.servers}
         for backend in cluster.backends
     }
+    userlists = {each.section.name for each in cluster.userlists}
     for frontend in cluster.frontends:
         protocol = frontend.config.options.protocol
         extra = protocol.plugin.options if protocol else None
         classes = [FrontendOptions, *([extra] if extra else [])]
-        yield from _Section(frontend, classes, servers).problems()
+        yield from _Section(frontend, classes, servers, userlists).problems()
     for backend in cluster.backends:
-        yield from _Section(backend, [BackendOptions], servers).problems()
+        yield from _Section(backend, [BackendOptions], servers, userlists).problems()
 
 
 @frozen
@@ -42,6 +43,7 @@ class _Section:
     classes: list[type]
     servers: Mapping[str, set[str]]
     """The servers of every backend."""
+    userlists: set[str]
     acls: dict[str, list[Test]] = field(factory=dict)
 
     def problems(self) -> Iterator[Problem]:
@@ -102,6 +104,9 @@ class _Section:
             elif argument and argument not in self.servers:
                 hint = suggest(argument, self.servers)
                 yield _problem(setting, f"unknown backend '{argument}'", offset, length, hint)
+        elif sample.fetch.argument == "USERLIST" and argument not in self.userlists:
+            hint = suggest(argument, sorted(self.userlists))
+            yield _problem(setting, f"unknown userlist '{argument}'", offset, length, hint)
         elif sample.fetch.argument == "SERVER":
             backend, _, server = argument.partition("/")
             if server not in self.servers.get(backend, ()):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vipproxy.config.kinds import BadValue, suggest
 
@@ -25,7 +26,7 @@ class Fetch:
     type: str
     where: str = ANYWHERE
     argument: str = ""
-    """What stands in parentheses: NAME, BACKEND or SERVER (``backend/server``)."""
+    """What stands in parentheses: NAME, BACKEND, SERVER (``backend/server``) or USERLIST."""
     optional: bool = False
 
 
@@ -55,6 +56,8 @@ FETCHES: Mapping[str, Fetch] = {
     "hdr_ip": Fetch(ADDRESS, REQUEST, "NAME"),
     "cook": Fetch(STRING, REQUEST, "NAME"),
     "req_ver": Fetch(STRING, REQUEST),
+    "http_auth": Fetch(BOOLEAN, REQUEST, "USERLIST"),
+    "http_auth_group": Fetch(STRING, REQUEST, "USERLIST"),
     "status": Fetch(INTEGER, RESPONSE),
     "res.hdr": Fetch(STRING, RESPONSE, "NAME"),
     "res.fhdr": Fetch(STRING, RESPONSE, "NAME"),
@@ -70,11 +73,14 @@ ALIASES: Mapping[str, str] = {
     "shdr_val": "res.hdr_val", "resp_ver": "res.ver", "res_ver": "res.ver",
 }  # fmt: skip
 
-CONVERTERS: Mapping[str, int] = {
-    "lower": 0, "upper": 0, "length": 0, "url_dec": 0, "b64dec": 0, "base64": 0, "host_only": 0,
-    "port_only": 0, "field": 2, "word": 2,
-}  # fmt: skip
-"""Each with the number of its arguments."""
+MAPS = ("map", "map_str", "map_beg", "map_end", "map_sub", "map_dir", "map_dom", "map_reg")
+CONVERTERS: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(("lower", "upper", "length", "url_dec", "b64dec", "base64"), (0,)),
+    **dict.fromkeys(("host_only", "port_only"), (0,)),
+    **dict.fromkeys(("field", "word"), (2,)),
+    **dict.fromkeys(MAPS, (1, 2)),
+}
+"""Each with the possible numbers of its arguments."""
 
 MATCHES = ("str", "beg", "end", "sub", "dir", "dom", "reg", "len", "found", "bool", "int", "ip")
 SUFFIXES = frozenset({"str", "beg", "end", "sub", "dir", "dom", "reg", "len"})
@@ -87,6 +93,8 @@ _CALL = re.compile(r"([A-Za-z_][\w.]*)(?:\(([^()]*)\))?")
 class Converter:
     name: str
     arguments: tuple[str, ...] = ()
+    table: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Of a map: patterns and what they stand for, in the file's order."""
 
 
 @frozen
@@ -160,13 +168,42 @@ def _converters(text: str, at: int) -> tuple[Converter, ...]:
 
 def _converter(match: re.Match[str]) -> Converter:
     name, length = match[1], len(match[0])
-    arguments = tuple(match[2].split(",", CONVERTERS[name] - 1)) if match[2] else ()
-    if len(arguments) != CONVERTERS[name]:
-        message = f"'{name}' takes {CONVERTERS[name] or 'no'} arguments"
-        raise BadValue(message, match.start(), length)
+    numbers = CONVERTERS[name]
+    arguments = tuple(match[2].split(",", max(numbers) - 1)) if match[2] else ()
+    if len(arguments) not in numbers:
+        known = " or ".join(str(number or "no") for number in numbers)
+        raise BadValue(f"'{name}' takes {known} arguments", match.start(), length)
+    if name in MAPS:
+        return Converter(name, arguments, _table(name, arguments[0], match.start(), length))
     if arguments and not re.fullmatch(r"-?[1-9][0-9]{0,3}", arguments[0]):
         raise BadValue(f"'{arguments[0]}' is no position", match.start(), length, "from 1 on")
     return Converter(name, arguments)
+
+
+def _table(name: str, path: str, offset: int, length: int) -> tuple[tuple[str, str], ...]:
+    """A pattern and a value on each line of a map's file; comments begin with #."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadValue(f"'{path}' cannot be read: {reason}", offset, length) from None
+    found = []
+    for line in lines:
+        pattern, _, value = line.strip().replace("\t", " ").partition(" ")
+        if not pattern or pattern.startswith("#"):
+            continue
+        if name == "map_reg":
+            _check_expression(pattern, path, offset, length)
+        found.append((pattern, value.strip()))
+    return tuple(found)
+
+
+def _check_expression(pattern: str, path: str, offset: int, length: int) -> None:
+    try:
+        re.compile(pattern.encode())
+    except re.error as error:
+        message = f"'{pattern}' in '{path}' is no regular expression: {error}"
+        raise BadValue(message, offset, length) from None
 
 
 _KNOWN = sorted({*FETCHES, *ALIASES, "path_beg", "path_end", "path_reg", "hdr_beg", "hdr_dom"})

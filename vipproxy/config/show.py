@@ -35,6 +35,9 @@ def show(cluster: ClusterDraft, source: str) -> str:
             line = write_line(server.config.options)
             rows.append((server.setting.key, line, f"{name}:{server.setting.line}"))
         parts.append(_section(backend.section.header, rows))
+    for userlist in cluster.userlists:
+        rows = list(_rows(userlist.config.options, userlist, name))
+        parts.append(_section(userlist.section.header, rows))
     return "\n\n".join(parts)
 
 

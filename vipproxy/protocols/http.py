@@ -28,6 +28,8 @@ class HttpFactory(Factory):
         self.frontend, self.options = frontend, options
         self.timer = IdleTimer(frontend.clock)
         self.clients: set[HttpClient] = set()
+        self.keeps_clients = not options.httpclose
+        """A client may send another request."""
         self.reuses_at_once = options.http_reuse == "always"
         """Also for the first request of a client, which no client would repeat by itself."""
         delay, limit = options.pool_purge_delay, options.pool_max_conn

@@ -270,7 +270,7 @@ class HttpClient(Protocol):
         Only if this one has been read, or is going to be read `to_its_end`.
         """
         head = self._requests.head
-        wanted = head is not None and head.keep_alive
+        wanted = head is not None and head.keep_alive and self.factory.keeps_clients
         return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:

@@ -76,6 +76,12 @@ class HttpOptions:
         help="an upgraded connection without traffic in either direction ends after it",
         haproxy="timeout tunnel",
     )
+    httpclose: bool = option(
+        FLAG,
+        default=False,
+        help="connections end after one request: the client's, and those to servers",
+        haproxy="option httpclose",
+    )
     abortonclose: bool = option(
         FLAG,
         default=False,

@@ -22,7 +22,8 @@ class Route:
         """`ruled`: rules look at every request, and change its header as the sections say."""
         self.backend, self.name = backend, backend.name
         theirs = backend.options
-        self.keeps_servers = options.http_reuse != "never" and theirs.send_proxy is None
+        reuses = options.http_reuse != "never" and not options.httpclose
+        self.keeps_servers = reuses and theirs.send_proxy is None
         """Connections to servers outlive a request: not where a PROXY header has tied them."""
         self.server_limit: float = theirs.timeout_server
         self.pages = {**dict(options.errorfile), **dict(theirs.errorfile)}

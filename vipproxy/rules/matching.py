@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from vipproxy.config.conditions import Pattern, Range, Test
+from vipproxy.rules.parts import DELIMITERS, between
 from vipproxy.rules.samples import Value, as_addresses, as_numbers, text_of
 
 Match = Callable[[Sequence[Value]], bool]
 """Whether any of the values matches."""
-
-_DELIMITERS = {"dir": b"/?", "dom": b"/?.:"}
 
 
 def compile_match(test: Test) -> Match:
@@ -60,7 +59,7 @@ def _is_in(address: Value, networks: Sequence[IPv4Network | IPv6Network]) -> boo
 
 def _texts(test: Test) -> Match:
     texts = [p.encode("utf-8", "surrogateescape") for p in test.patterns if isinstance(p, str)]
-    if test.match == "reg" or test.match in _DELIMITERS:
+    if test.match == "reg" or test.match in DELIMITERS:
         return _expressions(test, texts)
     fold = bytes.lower if test.ignore_case else bytes
     compares = _comparison(test.match, tuple(map(fold, texts)))
@@ -78,15 +77,9 @@ def _comparison(match: str, texts: tuple[bytes, ...]) -> Callable[[bytes], bool]
 
 
 def _expressions(test: Test, texts: Sequence[bytes]) -> Match:
-    if test.match in _DELIMITERS:
-        delimiters = _DELIMITERS[test.match]
-        texts = [_between(text, delimiters) for text in texts]
+    if test.match in DELIMITERS:
+        delimiters = DELIMITERS[test.match]
+        texts = [between(text, delimiters) for text in texts]
     flags = re.IGNORECASE if test.ignore_case else 0
     patterns = [re.compile(text, flags) for text in texts]
     return lambda values: any(p.search(text_of(value)) for value in values for p in patterns)
-
-
-def _between(text: bytes, delimiters: bytes) -> bytes:
-    """A part of a path (``dir``) or of a domain (``dom``), whole."""
-    edge = re.escape(delimiters)
-    return rb"(?:\A|[%b])%b(?:\Z|[%b])" % (edge, re.escape(text.strip(delimiters)), edge)

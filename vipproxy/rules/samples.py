@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote_to_bytes
 
-from vipproxy.config.samples import Converter, Sample
+from vipproxy.config.samples import MAPS, Converter, Sample
 from vipproxy.framing.http1 import RequestHead, ResponseHead
 from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.rules.maps import compile_map
 from vipproxy.rules.subject import Subject
+from vipproxy.rules.users import Userlist
 
 Value = bytes | int | IPv4Address | IPv6Address
 """A bool is an int."""
@@ -74,6 +76,8 @@ def _fetch(sample: Sample, frontend: IFrontend, own: IBackend | None) -> Fetch:
         backend_name, _, server = argument.partition("/")
         pool = frontend.backends[backend_name]
         return lambda subject: (pool.is_usable(server),)
+    if sample.fetch.argument == "USERLIST":
+        return _of_users(name, Userlist(frontend.userlists[argument]))
     if name == "cook":
         return _cookies(argument.encode())
     if name == "url_param":
@@ -137,6 +141,12 @@ def _of_backend(name: str, backend: IBackend) -> Fetch:
         "avg_queue": lambda subject: (_average_queue(backend),),
         "be_conn": lambda subject: (backend.counters.sessions,),
     }[name]
+
+
+def _of_users(name: str, users: Userlist) -> Fetch:
+    if name == "http_auth":
+        return lambda subject: (users.user_of(_request(subject).lines) is not None,)
+    return lambda subject: users.groups_of(_request(subject).lines)
 
 
 def _average_queue(backend: IBackend) -> int:
@@ -292,6 +302,7 @@ _CONVERTERS: dict[str, Callable[[Converter], Callable[[bytes], Value | None]]] =
     "base64": _simple(base64.b64encode),
     "host_only": _simple(_host_only),
     "port_only": _simple(_port_only),
+    **dict.fromkeys(MAPS, compile_map),
     "field": _field,
     "word": _field,
 }
