@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.haproxy_cfg import load_cfg, said
+from tests.haproxy_cfg import load_cfg, report, said
 from vipproxy.config import loads
 from vipproxy.config.write import write_ini
 from vipproxy.plugins import Catalog
@@ -100,3 +100,37 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(said(text), [])
         (front,) = load_cfg(text).config.frontends
         self.assertEqual(len(front.protocol_options.redirect), 1)
+
+
+class Users(SynchronousTestCase):
+    TEXT = (
+        HEAD + "userlist ops\n group admins users root\n"
+        " user root insecure-password s3cret\n user guest insecure-password guest groups g1,g2\n"
+        "frontend f\n bind :8080\n http-request auth realm x unless { http_auth(ops) }\n"
+        " http-request deny if { http_auth_group(ops) g1 }\n default_backend b\n"
+        "backend b\n server a 127.0.0.1:80\n"
+    )
+
+    def test_userlist(self) -> None:
+        """A userlist is one of ours."""
+        loaded = load_cfg(self.TEXT)
+        self.assertEqual(said(self.TEXT), [])
+        (users,) = (each for each in loaded.document.sections if each.kind == "userlist")
+        self.assertEqual(
+            [(each.key, each.value) for each in users.settings],
+            [
+                ("group admins", "root"),
+                ("user root", "insecure-password=s3cret"),
+                ("user guest", "insecure-password=guest groups=g1,g2"),
+            ],
+        )
+        again = loads(write_ini(loaded.document), Catalog(), "x", 10**9, "ini")
+        self.assertEqual(again.config.userlists, loaded.config.userlists)
+
+    def test_secret(self) -> None:
+        """No report shows a password."""
+        text = report(
+            self.TEXT.replace("user root", "user root grups x insecure-password y\n user r")
+        )
+        self.assertIn("unknown word 'grups' of a user", text)
+        self.assertNotIn("s3cret", text)

@@ -95,7 +95,7 @@ def bind_settings(files: Files, proxy: Proxy) -> dict[str, Setting]:
 
 
 def _accept_proxy(files: Files, proxied: list[Given | None]) -> dict[str, Setting]:
-    """The whole frontend expects a PROXY header, or none of it."""
+    """The whole frontend expects a PROXY header, or nobody of it."""
     given = [each for each in proxied if each is not None]
     if not given:
         return {}

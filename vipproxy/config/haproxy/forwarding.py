@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vipproxy.config.document import Setting
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, Statement, setting
 
-CLOSING = ("option http-server-close", "option httpclose", "option forceclose")
+CLOSING = ("option httpclose", "option forceclose")
 REUSE = ("never", "safe", "always")
 
 
@@ -38,12 +38,21 @@ def _forwarded_parts(statement: Statement) -> Iterator[Part]:
 def http_reuse(files: Files, proxy: Proxy) -> Setting | None:
     """``http-reuse``, and the options that close connections to servers after a response."""
     for each in sides(files, proxy):
-        closing = next((found for name in CLOSING if (found := each.last(name))), None)
+        closing = each.last("option http-server-close")
         if closing is not None:
             return setting("http-reuse", closing, [Part("never", closing.place)])
         statement = each.last("http-reuse")
         if statement is not None:
             return setting("http-reuse", statement, [_reuse(statement)])
+    return None
+
+
+def httpclose(files: Files, proxy: Proxy) -> Setting | None:
+    """``option httpclose``: no connection takes a second request."""
+    for each in sides(files, proxy):
+        statement = each.last(*CLOSING)
+        if statement is not None:
+            return setting("httpclose", statement, [Part("on", statement.place)])
     return None
 
 

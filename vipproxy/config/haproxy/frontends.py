@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy.binds import bind_settings
-from vipproxy.config.haproxy.forwarding import forwarded_for, http_reuse
+from vipproxy.config.haproxy.forwarding import forwarded_for, http_reuse, httpclose
 from vipproxy.config.haproxy.keepalive import keepalive_setting
 from vipproxy.config.haproxy.model import (
     FRONT,
@@ -85,6 +85,7 @@ def _settings(
         lambda: _some(_tunnel(proxy, protocol)),
         lambda: _some(forwarded_for(files, proxy) if http else None),
         lambda: _some(http_reuse(files, proxy) if http else None),
+        lambda: _some(httpclose(files, proxy) if http else None),
         lambda: stats_settings(files, proxy, protocol),
         lambda: rule_settings(files, proxy, protocol.value, front=True),
         lambda: _some(backend),

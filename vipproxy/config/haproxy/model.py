@@ -13,6 +13,7 @@ from vipproxy.config.problems import Problem, Problems, Severity
 
 if TYPE_CHECKING:
     from vipproxy.config.haproxy.keywords import Keyword
+    from vipproxy.config.haproxy.other_sections import UserList
 
 FRONT, BACK = "frontend", "backend"
 
@@ -173,7 +174,7 @@ class Files:
     global_settings: dict[str, Setting] = Factory(dict)
     proxies: list[Proxy] = Factory(list)
     """With the defaults among them, in the order of the file."""
-    userlists: dict[str, Place] = Factory(dict)
+    userlists: list[UserList] = Factory(list)
     comments: dict[int, tuple[str, ...]] = Factory(dict)
     """Line -> what comments on it, and on the lines before it, say."""
     _noted: set[str] = Factory(set)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from attrs import define
+from attrs import Factory, define
 
-from vipproxy.config.haproxy.lexer import Line
-from vipproxy.config.haproxy.model import BadLine, Files
+from vipproxy.config.document import Section, Setting
+from vipproxy.config.haproxy.lexer import Line, Word, parts_of
+from vipproxy.config.haproxy.model import BadLine, Files, Part, made
 
 
 @define
@@ -25,20 +26,45 @@ class OtherSection:
 
 @define
 class UserList(OtherSection):
-    """``userlist``: names and passwords, for the rules that ask for them."""
+    """``userlist``: names and passwords, for the rules that ask for them -> ``[userlist NAME]``."""
+
+    settings: dict[str, Setting] = Factory(dict)
 
     def begin(self, files: Files) -> None:
         if len(self.header.words) < 2:
             raise BadLine("this userlist has no name", self.header.place, "write userlist NAME")
-        files.userlists[self.header.words[1].text] = self.header.place
+        files.userlists.append(self)
 
     def take(self, files: Files, line: Line) -> None:
-        word = line.words[0]
+        word, *words = line.words
         if word.text not in ("user", "group"):
-            raise BadLine(f"unknown keyword '{word.text}' in a userlist", word.place)
-        for key, value in zip(line.words, line.words[1:], strict=False):
-            if key.text in ("password", "insecure-password"):
+            raise BadLine(f"unknown keyword '{word.text}' in a userlist", word.place, "user, group")
+        if not words:
+            raise BadLine(f"this {word.text} has no name", word.place)
+        read = self._user if word.text == "user" else self._group
+        key = f"{word.text} {words[0].text}"
+        self.settings[key] = made(key, read(files, words[1:]), line.place)
+
+    def section(self) -> Section:
+        line, column, length = self.header.place
+        name = self.header.words[1].text
+        return Section("userlist", name, line, column, length, tuple(self.settings.values()))
+
+    def _user(self, files: Files, words: list[Word]) -> Iterator[Part]:
+        """``user NAME [password HASH | insecure-password TEXT] [groups NAME,...]``"""
+        for key, value in zip(words[::2], words[1::2], strict=False):
+            if key.text not in ("password", "insecure-password", "groups"):
+                raise BadLine(f"unknown word '{key.text}' of a user", key.place)
+            if key.text != "groups":
                 files.problems.hide(value.line, value.column)
+            yield Part(f"{key.text}={value.text}", value.place)
+
+    def _group(self, files: Files, words: list[Word]) -> Iterator[Part]:
+        """``group NAME [users NAME,...]``"""
+        for key, value in zip(words[::2], words[1::2], strict=False):
+            if key.text != "users":
+                raise BadLine(f"unknown word '{key.text}' of a group", key.place)
+            yield from (Part(each.text, each.place) for each in parts_of(value, ","))
 
 
 @define

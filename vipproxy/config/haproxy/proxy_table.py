@@ -23,7 +23,7 @@ TIMEOUT_CLIENT = Direct("timeout-client", FRONT, timeout, TIME)
 TIMEOUT_CONNECT = Direct("timeout-connect", BACK, timeout, TIME)
 TIMEOUT_SERVER = Direct("timeout-server", BACK, timeout, TIME)
 
-CLOSES_SERVERS = Kept("`http-reuse = never`")
+CLOSES = Kept("`httpclose = on` of the frontends")
 HTX = "HTTP is parsed and written anew, as HTX does"
 LOGS = "sessions are not logged one by one yet"
 SPLICING = "the relay chooses how bytes are moved"
@@ -100,9 +100,9 @@ SECTION = (
     Keyword("srvtcpka-intvl", Kept("`keepalive = on interval=`"), BACKS),
     Keyword("srvtcpka-cnt", Kept("`keepalive = on count=`"), BACKS),
     Keyword("option forwardfor", Kept("`forwarded-for`"), EVERYWHERE),
-    Keyword("option http-server-close", CLOSES_SERVERS),
-    Keyword("option httpclose", CLOSES_SERVERS),
-    Keyword("option forceclose", CLOSES_SERVERS),
+    Keyword("option http-server-close", Kept("`http-reuse = never` of the frontends")),
+    Keyword("option httpclose", CLOSES),
+    Keyword("option forceclose", CLOSES),
     Keyword("option http-keep-alive", Noted("connections are kept")),
     Keyword("option prefer-last-server", Noted("a client's requests stay where it was"), BACKS),
     Keyword("option http-pretend-keepalive", Noted("servers are told what is meant"), BACKS),

@@ -46,6 +46,7 @@ def read_haproxy(
 
 def _sections(files: Files, implied: Mapping[str, str]) -> Iterator[Section]:
     yield global_section(files)
+    yield from (each.section() for each in files.userlists)
     current: Proxy | None = None
     written = False
     for proxy in files.proxies:
