@@ -26,6 +26,7 @@ from vipproxy.sockets import (
     NON_BLOCKING_STREAM,
     accept_batch,
     accepted_socket,
+    give_away,
     hang_up,
     listening_socket,
     local_of,
@@ -72,9 +73,11 @@ class Listener:
         self._socket = listening_socket(address, BACKLOG, freebind, share_port)
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
-        self.address = local_of(self._socket)
+        self.address = address if address.path is not None else local_of(self._socket)
+        if address.path is not None and frontend.options.unix is not None:
+            give_away(address.path, frontend.options.unix)
         anywhere = self.address.host in ANY_HOST or frontend.options.accept_proxy
-        self.destination = None if anywhere else self.address
+        self.destination = None if anywhere or address.path is not None else self.address
 
     def start(self) -> None:
         """Begin to accept."""

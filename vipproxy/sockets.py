@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import socket
+import stat
 from functools import cache
 from typing import Any
 
@@ -17,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy import native
-from vipproxy.config.options import KeepaliveOptions
+from vipproxy.config.options import KeepaliveOptions, UnixOptions
 from vipproxy.interfaces import ITransports, Side, WhenLost
 from vipproxy.values import Address
 
@@ -56,6 +58,8 @@ def listening_socket(
     """
     if address.descriptor is not None:
         return _inherited_socket(address.descriptor, backlog)
+    if address.path is not None:
+        return _unix_socket(address.path, backlog)
     sock = stream_socket(address)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,6 +75,37 @@ def listening_socket(
         sock.close()
         raise
     return sock
+
+
+def _unix_socket(path: str, backlog: int) -> socket.socket:
+    """A socket file that was there before is replaced: its proxy has gone, or is about to."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX, NON_BLOCKING_STREAM)
+    try:
+        sock.bind(path)
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def give_away(path: str, options: UnixOptions) -> None:
+    """Set permissions and owner of a Unix socket; raises OSError."""
+    if options.mode is not None:
+        os.chmod(path, int(options.mode, 8))
+    user, group = (_number(each) for each in (options.user, options.group))
+    try:
+        if user is not None or group is not None:
+            shutil.chown(path, user, group)  # type: ignore[arg-type]
+    except LookupError as error:
+        raise OSError(errno.EINVAL, str(error)) from None
+
+
+def _number(name: str | None) -> str | int | None:
+    return int(name) if name is not None and name.isdigit() else name
 
 
 def _inherited_socket(descriptor: int, backlog: int) -> socket.socket:
@@ -99,7 +134,8 @@ def accept_batch(listening: socket.socket, limit: int) -> list[Accepted]:
         while len(accepted) < limit:
             client, peer = listening.accept()
             client.setblocking(False)
-            accepted.append((client.detach(), peer[0], peer[1]))
+            host, port = peer[:2] if isinstance(peer, tuple) else (UNKNOWN.host, UNKNOWN.port)
+            accepted.append((client.detach(), host, port))
     except BlockingIOError:
         pass
     except OSError:
@@ -141,6 +177,8 @@ def prepare(sock: socket.socket, keepalive: KeepaliveOptions | None) -> None:
 
     Sockets accepted from a listening socket inherit all of it.
     """
+    if sock.family == socket.AF_UNIX:
+        return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for level, name, value in keepalive_options(keepalive):
         sock.setsockopt(level, name, value)
@@ -148,10 +186,15 @@ def prepare(sock: socket.socket, keepalive: KeepaliveOptions | None) -> None:
 
 def peer_of(sock: socket.socket) -> Address:
     """The address at the other end; raises OSError where it has gone already."""
+    if sock.family == socket.AF_UNIX:
+        return UNKNOWN
     return Address(*sock.getpeername()[:2])
 
 
 def local_of(sock: socket.socket) -> Address:
+    """What the client called; a Unix socket has no such address."""
+    if sock.family == socket.AF_UNIX:
+        return UNKNOWN
     return Address(*sock.getsockname()[:2])
 
 

@@ -13,7 +13,8 @@ from vipproxy.counters import Counters
 
 @frozen(order=True)
 class Address:
-    """An IP address (v4 or v6, without brackets) and a TCP port."""
+    """An IP address (v4 or v6, without brackets) and a TCP port; of a bind perhaps ``fd@N`` or
+    ``unix@PATH``, without a port."""
 
     host: str
     port: int
@@ -23,8 +24,13 @@ class Address:
         """The number of the inherited socket that ``fd@N`` names."""
         return int(self.host[3:]) if self.host.startswith("fd@") else None
 
+    @property
+    def path(self) -> str | None:
+        """Of the Unix socket that ``unix@PATH`` names."""
+        return self.host[5:] if self.host.startswith("unix@") else None
+
     def __str__(self) -> str:
-        if self.descriptor is not None:
+        if self.host.startswith(("fd@", "unix@")):
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

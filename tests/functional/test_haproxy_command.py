@@ -237,6 +237,46 @@ class InheritedSockets(CommandCase):
         self.assertIn("cannot listen on fd@99: Bad file descriptor", self.log)
 
 
+class UnixSockets(CommandCase):
+    def test_served(self) -> None:
+        """unix@: clients are served, over TCP and HTTP, with the permissions of the file."""
+        path = self.path / "door"
+        for mode in ("tcp", "http"):
+            self.write(bind=f"unix@{path} mode 606\n    mode {mode}")
+            process = self.start("-db")
+            eventually(path.is_socket)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(15)
+                eventually(lambda client=client: client.connect_ex(str(path)) == 0)
+                if mode == "tcp":
+                    self.served(client)
+                else:
+                    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    server, _ = self.server.accept()
+                    with server:
+                        self.assertIn(b"GET / HTTP/1.", server.recv(1000))
+                        server.sendall(b"HTTP/1.0 204 No\r\n\r\n")
+                    self.assertIn(b" 204 ", client.recv(1000))
+            self.assertEqual(path.stat().st_mode & 0o777, 0o606)
+            process.kill()
+            process.wait()
+
+    def test_takeover(self) -> None:
+        """The file of a proxy that is about to go is replaced."""
+        path = self.path / "door"
+        self.write(bind=str(path))
+        old = self.start("-db")
+        eventually(path.is_socket)
+        inode = path.stat().st_ino
+        self.start("-db", "-sf", str(old.pid))
+        self.assertEqual(old.wait(15), 0)
+        self.assertNotEqual(path.stat().st_ino, inode)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(15)
+            client.connect(str(path))
+            self.served(client)
+
+
 class Limits(CommandCase):
     def test_default_maxconn(self) -> None:
         """-N: a frontend without maxconn has this one; the next client waits."""

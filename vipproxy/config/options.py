@@ -116,6 +116,15 @@ class KeepaliveOptions:
 
 
 @frozen
+class UnixOptions:
+    """``unix = mode=0660 user=haproxy group=haproxy``"""
+
+    mode: str | None = option(PERMISSIONS, default=None, help="permissions, in octal")
+    user: str | None = option(TEXT, default=None, help="the owner's name or number")
+    group: str | None = option(TEXT, default=None, help="the group's name or number")
+
+
+@frozen
 class FrontendOptions:
     """``[frontend NAME]``: a listener; the protocol adds its own options."""
 
@@ -123,7 +132,7 @@ class FrontendOptions:
         plugin("protocol", inline=False), help="the frontend's type", haproxy="mode"
     )
     bind: tuple[Address, ...] = option(
-        ListOf(BIND), help="where to listen; fd@N is an inherited socket", haproxy="bind"
+        ListOf(BIND), help="where to listen; also fd@N (inherited) and unix@PATH", haproxy="bind"
     )
     backend: str | None = option(
         TEXT, default=None, help="the pool that serves it", haproxy="default_backend"
@@ -151,6 +160,9 @@ class FrontendOptions:
         default=True,
         help="bind also where the machine does not have the address (IP_FREEBIND)",
         haproxy="transparent",
+    )
+    unix: UnixOptions | None = option(
+        record(UnixOptions), default=None, help="whose the Unix sockets are", haproxy="mode"
     )
     acl: Acls = acls()
     tcp_request_connection: Rules = connection_rules()

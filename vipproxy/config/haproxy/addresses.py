@@ -63,6 +63,9 @@ def _bind(word: Word) -> Iterator[Part]:
             raise BadLine(f"'{word.text}' names no descriptor", word.place, "such as fd@3")
         yield Part(word.text, word.place)
         return
+    if word.text.startswith(("/", "unix@")):
+        yield Part(f"unix@{word.text.removeprefix('unix@')}", word.place)
+        return
     family, text = _family(word)
     host, port = _host_and_port(text)
     if not port:

@@ -8,7 +8,8 @@ from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, made
 from vipproxy.config.haproxy.params import Given, Param, read
 
 TLS = "binds have no TLS"
-SYSTEM = "there is no Unix bind whose owner it could be"
+UNIX = {"mode": "mode", "user": "user", "group": "group", "uid": "user", "gid": "group"}
+"""Parameters of Unix sockets, and our words for them."""
 
 BIND = {
     each.name: each
@@ -34,11 +35,11 @@ BIND = {
         Param("namespace", "not supported", 1, refused="network namespaces"),
         Param("accept-proxy", "`accept-proxy = on`"),
         Param("accept-netscaler-cip", "not supported", 1, refused="it is Netscaler's own"),
-        Param("user", "nothing to do", 1, note=SYSTEM),
-        Param("group", "nothing to do", 1, note=SYSTEM),
-        Param("uid", "nothing to do", 1, note=SYSTEM),
-        Param("gid", "nothing to do", 1, note=SYSTEM),
-        Param("mode", "nothing to do", 1, note=SYSTEM),
+        Param("user", "`unix = user=`", 1),
+        Param("group", "`unix = group=`", 1),
+        Param("uid", "`unix = user=`", 1),
+        Param("gid", "`unix = group=`", 1),
+        Param("mode", "`unix = mode=`", 1),
         Param("ssl", "not supported", refused=TLS),
         Param("crt", "not supported", 1, refused=TLS),
         Param("crt-list", "not supported", 1, refused=TLS),
@@ -71,6 +72,7 @@ BIND = {
 def bind_settings(files: Files, proxy: Proxy) -> dict[str, Setting]:
     """`bind`, `accept-proxy` and what else the bind lines of a proxy come to."""
     parts: list[Part] = []
+    unix: dict[str, Part] = {}
     proxied: list[Given | None] = []
     for statement in proxy.own("bind"):
         try:
@@ -85,11 +87,16 @@ def bind_settings(files: Files, proxy: Proxy) -> dict[str, Setting]:
         parts += [each for each in found if not (only_v6 and each.text.startswith("0.0.0.0"))]
         proxied.append(next((each for each in given if each.name == "accept-proxy"), None))
         for each in given:
-            if each.param.note:
+            if each.name in UNIX:
+                key = UNIX[each.name]
+                unix[key] = Part(f"{key}={each.value.text}", each.place)
+            elif each.param.note:
                 files.note_once(f"bind {each.name}", each.param.note, each.place)
     settings = {}
     if parts:
         settings["bind"] = made("bind", parts, parts[0].place)
+    if unix:
+        settings["unix"] = made("unix", unix.values(), next(iter(unix.values())).place)
     settings.update(_accept_proxy(files, proxied))
     return settings
 

@@ -94,7 +94,7 @@ def _services(files: Files) -> Iterator[tuple[str, int, Place]]:
                 parts = list(addresses.binds(bind.arguments[0])) if bind.arguments else []
             except BadLine:
                 continue
-            if service is not None and parts and parts[0].text[:3] != "fd@":
+            if service is not None and parts and "@" not in parts[0].text:
                 yield service, int(parts[0].text.rpartition(":")[2]), parts[0].place
 
 

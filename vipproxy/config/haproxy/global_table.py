@@ -38,7 +38,7 @@ SECTION = (
     Keyword("chroot", Noted(SYSTEM), IN),
     Keyword("pidfile", Kept("the pid file of `vipproxy haproxy`"), IN),
     Keyword("ulimit-n", Noted("the limit is raised as far as that is possible"), IN),
-    Keyword("unix-bind", Noted("there are no Unix binds"), IN),
+    Keyword("unix-bind", Refused("each bind says it for itself"), IN),
     Keyword("set-dumpable", Noted(SYSTEM), IN),
     Keyword("strict-limits", Noted("who needs more descriptors than there are is warned"), IN),
     Keyword("master-worker", Noted("one process serves, and needs no master"), IN),
