@@ -130,7 +130,10 @@ def read(
     `implied` replaces defaults of HAProxy's in a haproxy.cfg, by our keys.
     """
     theirs = syntax == "haproxy" or (syntax == "auto" and is_haproxy(problems.lines))
-    document = read_haproxy(problems, os.environ, implied or {}) if theirs else read_ini(problems)
+    if theirs:
+        document = read_haproxy(problems, os.environ, catalog, implied or {})
+    else:
+        document = read_ini(problems)
     draft = build(document, catalog, problems)
     limit = _hard_limit() if descriptor_limit is None else descriptor_limit
     for problem in (*apply_rules(draft), *descriptors_suffice(draft, limit)):

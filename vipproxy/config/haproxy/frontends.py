@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy.binds import bind_settings
-from vipproxy.config.haproxy.forwarding import forwarded_for, http_reuse, httpclose
+from vipproxy.config.haproxy.forwarding import abortonclose, forwarded_for, http_reuse, httpclose
 from vipproxy.config.haproxy.keepalive import keepalive_setting
+from vipproxy.config.haproxy.known import LOGS
+from vipproxy.config.haproxy.logs import frontend_logs
 from vipproxy.config.haproxy.model import (
     FRONT,
     BadLine,
@@ -19,7 +21,7 @@ from vipproxy.config.haproxy.model import (
     setting,
 )
 from vipproxy.config.haproxy.rules import rule_settings
-from vipproxy.config.haproxy.statistics import stats_settings
+from vipproxy.config.haproxy.statistics import exporter, stats_settings
 from vipproxy.config.haproxy.units import text, timeout
 
 MODES = ("tcp", "http")
@@ -55,9 +57,9 @@ def _protocol(files: Files, proxy: Proxy, backend: Setting | None) -> Setting:
         files.bad(error)
         mode = "tcp"
     serves = backend is not None or proxy.own("use_backend")
-    if mode == "http" and not serves and proxy.under("stats"):
-        place = proxy.under("stats")[0].place
-        mode = "stats"
+    shows = exporter(proxy) or next(iter(proxy.under("stats")), None)
+    if mode == "http" and not serves and shows is not None:
+        return made("protocol", [Part("stats", shows.place)], shows.place)
     implied = "" if statement else "HAProxy's default"
     return made("protocol", [Part(mode, place)], place, implied)
 
@@ -86,8 +88,10 @@ def _settings(
         lambda: _some(forwarded_for(files, proxy) if http else None),
         lambda: _some(http_reuse(files, proxy) if http else None),
         lambda: _some(httpclose(files, proxy) if http else None),
+        lambda: _some(abortonclose(files, proxy) if http else None),
         lambda: stats_settings(files, proxy, protocol),
         lambda: rule_settings(files, proxy, protocol.value, front=True),
+        lambda: frontend_logs(files, proxy, protocol.value) if LOGS else iter(()),
         lambda: _some(backend),
     )
     for compose in composed:

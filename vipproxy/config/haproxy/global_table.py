@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from vipproxy.config.haproxy.keywords import Direct, Kept, Keyword, Noted, Refused, index
-from vipproxy.config.haproxy.units import number, time
+from vipproxy.config.haproxy.known import if_known
+from vipproxy.config.haproxy.units import number, text, time
 
 IN = "G"
+UNLOGGED = "sessions are not logged one by one yet"
 SYSTEM = "the service manager does it"
 TLS = "TLS is not supported yet, so there is nothing to tune"
 TUNING = "buffers and engines here are others"
@@ -15,8 +17,26 @@ ENVIRONMENT = Kept("the variables of the lines that follow")
 SECTION = (
     Keyword("daemon", Kept("`vipproxy haproxy` goes into the background, as `twistd` does"), IN),
     Keyword("stats socket", Kept("`stats-socket`"), IN),
-    Keyword("stats timeout", Noted("whoever says nothing for 10 s is hung up on"), IN),
-    Keyword("stats maxconn", Noted("the socket takes as many as come"), IN),
+    Keyword(
+        "stats timeout",
+        if_known(
+            "global",
+            "stats-timeout",
+            Direct("stats-timeout", "", time),
+            "whoever says nothing for 10 s is hung up on",
+        ),
+        IN,
+    ),
+    Keyword(
+        "stats maxconn",
+        if_known(
+            "global",
+            "stats-maxconn",
+            Direct("stats-maxconn", "", number),
+            "the socket takes as many as come",
+        ),
+        IN,
+    ),
     Keyword("stats bind-process", Noted(THREADS), IN),
     Keyword("maxconn", Direct("maxconn", "", number, "a number"), IN),
     Keyword("hard-stop-after", Direct("grace", "", time, "a time"), IN),
@@ -26,11 +46,21 @@ SECTION = (
     Keyword("thread-groups", Noted(THREADS), IN),
     Keyword("thread-group", Noted(THREADS), IN),
     Keyword("numa-cpu-mapping", Noted(THREADS), IN),
-    Keyword("node", Noted("the statistics give the machine's name"), IN),
-    Keyword("description", Noted("it is for people"), IN),
-    Keyword("log", Noted("sessions are not logged one by one yet"), IN),
-    Keyword("log-tag", Noted("sessions are not logged one by one yet"), IN),
-    Keyword("log-send-hostname", Noted("sessions are not logged one by one yet"), IN),
+    Keyword(
+        "node",
+        if_known(
+            "global", "node", Direct("node", "", text), "the statistics give the machine's name"
+        ),
+        IN,
+    ),
+    Keyword(
+        "description",
+        if_known("global", "description", Kept("`description`"), "it is for people"),
+        IN,
+    ),
+    Keyword("log", if_known("global", "log", Kept("`log` and `log NAME`"), UNLOGGED), IN),
+    Keyword("log-tag", if_known("global", "log-tag", Direct("log-tag", "", text), UNLOGGED), IN),
+    Keyword("log-send-hostname", Noted("`format rfc3164` of a log has the name"), IN),
     Keyword("user", Noted(SYSTEM), IN),
     Keyword("group", Noted(SYSTEM), IN),
     Keyword("uid", Noted(SYSTEM), IN),

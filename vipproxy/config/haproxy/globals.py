@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vipproxy.config.document import Section
-from vipproxy.config.haproxy.model import BadLine, Files, Part, Statement, setting
+from vipproxy.config.document import Section, Setting
+from vipproxy.config.haproxy import addresses
+from vipproxy.config.haproxy.known import LOGS, SEVERAL_SOCKETS, known
+from vipproxy.config.haproxy.logs import global_logs
+from vipproxy.config.haproxy.model import BadLine, Files, Part, Statement, made, setting
 
 SOCKET_VALUES = ("level", "mode")
 SOCKET_NOTES = {
@@ -18,23 +21,37 @@ SOCKET_NOTES = {
     "name": "there is one socket",
 }
 """Parameters with a value that have nothing to do."""
+IMPLIED = {"identity": "HAProxy", "log-tag": "haproxy"}
+"""What HAProxy calls itself, for tools that look for it."""
 LISTENERS = "listening sockets are not handed over through it"
 
 
 def global_section(files: Files) -> Section:
-    settings = dict(files.global_settings)
+    place = files.global_place or (1, 1, 1)
+    settings = [*_composed(files), *files.global_settings.values()]
+    said = {each.key for each in settings}
+    for key, value in IMPLIED.items():
+        if key not in said and known("global", key):
+            settings.append(made(key, [Part(value, place)], place, "HAProxy's default"))
+    line, column, length = place
+    return Section("global", "", line, column, length, tuple(settings))
+
+
+def _composed(files: Files) -> Iterator[Setting]:
     sockets = [each for each in files.globals if each.name == "stats socket"]
     try:
-        if sockets:
-            settings["stats-socket"] = setting(
-                "stats-socket", sockets[0], _stats_socket(files, sockets[0])
-            )
-        for each in sockets[1:]:
+        for each in sockets if SEVERAL_SOCKETS else sockets[:1]:
+            yield setting("stats-socket", each, _stats_socket(files, each))
+        for each in () if SEVERAL_SOCKETS else sockets[1:]:
             raise BadLine("a second 'stats socket' is not supported yet", each.place)
+        if LOGS:
+            yield from global_logs(files)
+        if known("global", "description"):
+            for each in (each for each in files.globals if each.name == "description"):
+                parts = [Part(word.text, word.place) for word in each.arguments]
+                yield setting("description", each, parts)
     except BadLine as error:
         files.bad(error)
-    line, column, length = files.global_place or (1, 1, 1)
-    return Section("global", "", line, column, length, tuple(settings.values()))
 
 
 def process_of(files: Files) -> dict[str, str]:
@@ -49,9 +66,12 @@ def _stats_socket(files: Files, statement: Statement) -> Iterator[Part]:
         raise BadLine("'stats socket' expects a path", statement.place)
     path, *rest = statement.arguments
     address = path.text.removeprefix("unix@")
-    if "@" in address or not address.startswith("/"):
+    if address.startswith("/"):
+        yield Part(address, path.place)
+    elif SEVERAL_SOCKETS and "@" not in address.removeprefix("ipv4@").removeprefix("ipv6@"):
+        yield next(addresses.binds(path))
+    else:
         raise BadLine("a 'stats socket' that is no path is not supported yet", path.place)
-    yield Part(address, path.place)
     words = list(rest)
     while words:
         word = words.pop(0)

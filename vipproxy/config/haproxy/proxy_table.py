@@ -6,6 +6,7 @@ from vipproxy.config.haproxy.keywords import (
     BACKS,
     EVERYWHERE,
     FRONTS,
+    Action,
     Direct,
     Kept,
     Keyword,
@@ -15,6 +16,7 @@ from vipproxy.config.haproxy.keywords import (
     Switch,
     index,
 )
+from vipproxy.config.haproxy.known import if_known
 from vipproxy.config.haproxy.model import BACK, FRONT
 from vipproxy.config.haproxy.units import number, timeout
 
@@ -25,7 +27,14 @@ TIMEOUT_SERVER = Direct("timeout-server", BACK, timeout, TIME)
 
 CLOSES = Kept("`httpclose = on` of the frontends")
 HTX = "HTTP is parsed and written anew, as HTX does"
-LOGS = "sessions are not logged one by one yet"
+UNLOGGED = "sessions are not logged one by one yet"
+
+
+def logs(help: str) -> Action:
+    """A keyword about logs."""
+    return if_known("global", "log", Kept(help), UNLOGGED)
+
+
 SPLICING = "the relay chooses how bytes are moved"
 STATS = Kept("`protocol = stats`")
 
@@ -109,7 +118,7 @@ SECTION = (
     Keyword("option http-use-htx", Noted(HTX)),
     Keyword("option http-buffer-request", Refused()),
     Keyword("option http-no-delay", Noted("nothing is delayed")),
-    Keyword("option abortonclose", Noted("a client that goes away leaves the queue"), BACKS),
+    Keyword("option abortonclose", Kept("`abortonclose = on` of the frontends"), BACKS),
     Keyword("option allbackups", Switch("all-backups", BACK), BACKS),
     Keyword("option persist", Refused(), BACKS),
     Keyword("option transparent", Refused(), BACKS),
@@ -124,36 +133,45 @@ SECTION = (
     Keyword("option accept-invalid-http-response", Refused(), BACKS),
     Keyword("option independent-streams", Refused()),
     Keyword("option originalto", Refused()),
-    Keyword("option dontlognull", Noted(LOGS), FRONTS),
-    Keyword("option dontlog-normal", Noted(LOGS), FRONTS),
-    Keyword("option httplog", Noted(LOGS)),
-    Keyword("option tcplog", Noted(LOGS)),
-    Keyword("option logasap", Noted(LOGS), FRONTS),
-    Keyword("option log-separate-errors", Noted(LOGS), FRONTS),
-    Keyword("option log-health-checks", Noted("what checks find out is logged"), BACKS),
+    Keyword("option dontlognull", logs("`dontlognull = on`"), FRONTS),
+    Keyword("option dontlog-normal", logs("`dontlog-normal = on`"), FRONTS),
+    Keyword("option httplog", logs("`log-format = httplog`")),
+    Keyword("option tcplog", logs("`log-format = tcplog`")),
+    Keyword("option logasap", logs("`logasap = on`"), FRONTS),
+    Keyword("option log-separate-errors", logs("`log-separate-errors = on`"), FRONTS),
+    Keyword(
+        "option log-health-checks",
+        if_known(
+            "backend",
+            "log-health-checks",
+            Switch("log-health-checks", BACK),
+            "what checks find out is logged",
+        ),
+        BACKS,
+    ),
     Keyword("option socket-stats", Noted("binds are not counted one by one"), FRONTS),
     Keyword("option checkcache", Refused(), BACKS),
-    Keyword("option http-ignore-probes", Noted(LOGS), FRONTS),
-    Keyword("log", Noted(LOGS)),
-    Keyword("log-format", Noted(LOGS)),
-    Keyword("log-format-sd", Noted(LOGS)),
-    Keyword("log-tag", Noted(LOGS)),
+    Keyword("option http-ignore-probes", Noted("clients that send nothing do no harm"), FRONTS),
+    Keyword("log", logs("`log` in `[global]`; without it `log-format = none`")),
+    Keyword("log-format", logs("`log-format`")),
+    Keyword("log-format-sd", Refused()),
+    Keyword("log-tag", Noted("`log-tag` in `global` has it for all")),
     Keyword("unique-id-format", Refused(), FRONTS),
-    Keyword("capture request", Noted(LOGS), "FL"),
-    Keyword("capture response", Noted(LOGS), "FL"),
-    Keyword("capture cookie", Noted(LOGS), "FL"),
+    Keyword("capture request", logs("`capture-request-header NAME`"), "FL"),
+    Keyword("capture response", logs("`capture-response-header NAME`"), "FL"),
+    Keyword("capture cookie", logs("`capture-cookie`"), "FL"),
     Keyword("stats enable", STATS),
     Keyword("stats uri", Kept("`stats-uri`")),
     Keyword("stats realm", Kept("`stats-realm`")),
     Keyword("stats auth", Kept("`stats-auth`")),
     Keyword("stats refresh", Kept("`stats-refresh`")),
-    Keyword("stats hide-version", Noted("the page does not show one")),
-    Keyword("stats show-node", Noted("the page shows the node")),
-    Keyword("stats show-desc", Noted("it is for people")),
-    Keyword("stats show-legends", Noted("the page has its legends")),
+    Keyword("stats hide-version", Kept("`stats-hide-version`")),
+    Keyword("stats show-node", Kept("`stats-show-node`")),
+    Keyword("stats show-desc", Kept("`stats-show-desc`")),
+    Keyword("stats show-legends", Kept("`stats-show-legends`")),
     Keyword("stats show-modules", Noted("the page has its columns")),
-    Keyword("stats scope", Refused()),
-    Keyword("stats admin", Refused()),
+    Keyword("stats scope", Kept("`stats-scope`")),
+    Keyword("stats admin", Kept("`stats-admin`, under no condition but TRUE")),
     Keyword("stats http-request", Refused()),
     Keyword("acl", Kept("`acl NAME`"), "FLB"),
     Keyword("use_backend", Kept("`use-backend`"), "FL"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vipproxy.config.document import Setting
 from vipproxy.config.haproxy.lexer import Word
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, Statement, setting
+from vipproxy.config.haproxy.statistics import EXPORTER
 from vipproxy.config.words import quote
 
 LISTS = {
@@ -29,8 +30,11 @@ def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterato
     if proxy.kind == "listen" and not front:
         return
     for statement in proxy.both("acl", "errorfile", *LISTS):
+        if mode == "stats":
+            _only_exporter(files, statement)
+            continue
         if statement.name in HTTP_ONLY and mode != "http":
-            if mode == "tcp" and statement in proxy.statements:
+            if statement in proxy.statements:
                 message = f"'{statement.name}' is ignored: {proxy.label} is in tcp mode"
                 files.warn(message, statement.place)
             continue
@@ -38,6 +42,16 @@ def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterato
             yield _rule(statement, front)
         except BadLine as error:
             files.bad(error)
+
+
+def _only_exporter(files: Files, statement: Statement) -> None:
+    """Where the statistics are no rule stands but the one that says where the metrics are."""
+    words = [each.text for each in statement.arguments[:2]]
+    if statement.name in ("errorfile", "tcp-request inspect-delay"):
+        return
+    if statement.name != "http-request" or words != ["use-service", EXPORTER]:
+        message = f"'{statement.name}' where the statistics are is not supported yet"
+        files.bad(BadLine(message, statement.place))
 
 
 def _rule(statement: Statement, front: bool) -> Setting:

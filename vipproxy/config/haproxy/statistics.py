@@ -14,24 +14,80 @@ SINGLE: dict[str, tuple[str, Callable[[Word], Part]]] = {
     "stats realm": ("stats-realm", text),
     "stats refresh": ("stats-refresh", in_seconds),
 }
+FLAGS = {"stats hide-version": "stats-hide-version", "stats show-legends": "stats-show-legends"}
+TEXTS = {"stats show-node": "stats-show-node", "stats show-desc": "stats-show-desc"}
+EXPORTER = "prometheus-exporter"
+ALWAYS = ("TRUE", "always_true")
+"""Conditions that are none."""
+
+
+def exporter(proxy: Proxy) -> Statement | None:
+    """``http-request use-service prometheus-exporter``"""
+    for statement in proxy.own("http-request"):
+        if [each.text for each in statement.arguments[:2]] == ["use-service", EXPORTER]:
+            return statement
+    return None
 
 
 def stats_settings(files: Files, proxy: Proxy, protocol: Setting) -> Iterator[Setting]:
     """What `protocol = stats` needs; the same elsewhere is told."""
     said = proxy.under("stats")
-    if not said or protocol.value == "tcp":
+    if protocol.value == "tcp" or not (said or protocol.value == "stats"):
         return
     if protocol.value != "stats":
         message = f"statistics in {proxy.label}, which also serves a backend, are not supported yet"
         raise BadLine(message, said[0].place, "a listen section of their own")
     for name, (key, read) in SINGLE.items():
-        statement = next((each for each in reversed(said) if each.name == name), None)
+        statement = _last(said, name)
         if statement is not None:
             yield setting(key, statement, [read(statement.one("a value"))])
     accounts = [each for each in said if each.name == "stats auth"]
     if accounts:
         parts = [_account(files, each) for each in accounts]
         yield made("stats-auth", parts, accounts[0].place)
+    yield from _optional(files, proxy, said)
+
+
+def _optional(files: Files, proxy: Proxy, said: list[Statement]) -> Iterator[Setting]:
+    """What the page may have; a keyword whose option is not there is told."""
+    keys = files.protocol_keys("stats")
+    for each in _choices(proxy, said):
+        if each.key in keys:
+            yield each
+        elif each.key in ("stats-scope", "stats-admin"):
+            raise BadLine(f"'{each.key.replace('-', ' ')}' is not supported yet", each.key_place)
+        elif not each.implied and each.key.startswith("stats-"):
+            name = each.key.replace("-", " ", 1)
+            files.note_once(name, "the page shows what it has", each.key_place)
+
+
+def _choices(proxy: Proxy, said: list[Statement]) -> Iterator[Setting]:
+    for name, key in FLAGS.items():
+        statement = _last(said, name)
+        if statement is not None:
+            yield setting(key, statement, [Part("on", statement.place)])
+    for name, key in TEXTS.items():
+        statement = _last(said, name)
+        if statement is not None:
+            words = [Part(each.text, each.place) for each in statement.arguments]
+            yield setting(key, statement, words or [Part("on", statement.place)])
+    scopes = [each for each in said if each.name == "stats scope"]
+    if scopes:
+        yield made("stats-scope", [_scope(proxy, each) for each in scopes], scopes[0].place)
+    admin = _last(said, "stats admin")
+    if admin is not None:
+        yield setting("stats-admin", admin, [_admin(admin)])
+    if _last(said, "stats show-node") is None:
+        yield _implied(proxy, "stats-show-node", "off")
+    yield from _metrics(proxy)
+
+
+def _last(said: list[Statement], name: str) -> Statement | None:
+    return next((each for each in reversed(said) if each.name == name), None)
+
+
+def _implied(proxy: Proxy, key: str, value: str) -> Setting:
+    return made(key, [Part(value, proxy.place)], proxy.place, "HAProxy's default")
 
 
 def _account(files: Files, statement: Statement) -> Part:
@@ -43,3 +99,33 @@ def _account(files: Files, statement: Statement) -> Part:
     if len(statement.arguments) > 1:
         raise BadLine("'stats auth' takes one USER:PASSWORD", statement.place)
     return Part(first.text, first.place)
+
+
+def _scope(proxy: Proxy, statement: Statement) -> Part:
+    """``stats scope NAME``; a dot is the section itself."""
+    word = statement.one("a name")
+    return Part(proxy.name if word.text == "." else word.text, word.place)
+
+
+def _admin(statement: Statement) -> Part:
+    """``stats admin if CONDITION``"""
+    words = [each.text for each in statement.arguments]
+    if len(words) != 2 or words[0] != "if" or words[1] not in ALWAYS:
+        message = "'stats admin' under another condition than TRUE is not supported yet"
+        raise BadLine(message, statement.place, "stats admin if TRUE, and stats auth")
+    return Part("on", statement.place)
+
+
+def _metrics(proxy: Proxy) -> Iterator[Setting]:
+    """The exporter's metrics: nobody is asked for a password, and without it there are none."""
+    statement = exporter(proxy)
+    if statement is None:
+        yield _implied(proxy, "metrics-uri", "off")
+        return
+    words = [each.text for each in statement.arguments[2:]]
+    if len(words) != 5 or words[:3] != ["if", "{", "path"] or words[4] != "}":
+        message = f"'use-service {EXPORTER}' under another condition is not supported yet"
+        raise BadLine(message, statement.place, "if { path /metrics }")
+    path = statement.arguments[5]
+    yield setting("metrics-uri", statement, [Part(path.text, path.place)])
+    yield setting("metrics-auth", statement, [Part("off", statement.place)])
