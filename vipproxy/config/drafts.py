@@ -43,10 +43,6 @@ class Draft:
         """Whether the section itself, not only [defaults], has the key."""
         return key in self.origins and not self.origins[key].inherited
 
-    def implies(self, key: str) -> bool:
-        """Whether a key has its value without being said."""
-        return key in self.origins and bool(self.origins[key].setting.implied)
-
     def error(self, message: str, key: str = "", word: str = "", hint: str = "") -> Problem:
         """An error at a key's value (or a word of it), or at the header without one."""
         return self._problem(Severity.ERROR, message, key, word, hint)

@@ -40,6 +40,9 @@ from vipproxy.config.server_options import CheckOptions, ServerOptions
 from vipproxy.config.userlists import UserlistConfig
 from vipproxy.values import Address
 
+MOST_SESSIONS = 1_000_000
+"""Of a frontend or the process: as many as there are file descriptors for."""
+
 
 @frozen
 class StatsSocketOptions:
@@ -66,7 +69,7 @@ class GlobalOptions:
         plugin("store"), default=None, help="a plugin that keeps the state, instead of a file"
     )
     maxconn: int | None = option(
-        integer(1, 1_000_000),
+        integer(1, MOST_SESSIONS),
         default=None,
         help="sessions of all frontends; by default what the file descriptors allow",
         haproxy="maxconn",
@@ -138,7 +141,7 @@ class FrontendOptions:
         TEXT, default=None, help="the pool that serves it", haproxy="default_backend"
     )
     maxconn: int = option(
-        integer(1, 1_000_000),
+        integer(1, MOST_SESSIONS),
         default=2000,
         help="open sessions; more clients wait in the kernel's queue",
         haproxy="maxconn",

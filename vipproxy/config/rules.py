@@ -18,6 +18,7 @@ from vipproxy.config.drafts import (
 from vipproxy.config.http_rules import HTTP_RULES
 from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
+from vipproxy.config.options import MOST_SESSIONS
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.config.rule_rules import conditions_hold
 from vipproxy.limits import RESERVED
@@ -243,18 +244,18 @@ def apply_rules(cluster: ClusterDraft) -> Iterator[Problem]:
 def descriptors_suffice(cluster: ClusterDraft, limit: int | None) -> Iterator[Problem]:
     """Warn once where `maxconn` of all frontends needs more descriptors than `limit`.
 
-    A session has two. `limit` is the hard limit (RLIMIT_NOFILE), None where there is none.
+    A session has two. `limit` is the hard limit (RLIMIT_NOFILE), None where there is none. A
+    frontend with MOST_SESSIONS takes what there is room for.
     """
-    maxconns = [
-        frontend.config.options.maxconn
-        for frontend in cluster.frontends
-        if not frontend.implies("maxconn")
-    ]
-    needed = 2 * sum(maxconns) + RESERVED
+    maxconns = [frontend.config.options.maxconn for frontend in cluster.frontends]
+    sessions = sum(each for each in maxconns if each < MOST_SESSIONS)
+    if cluster.global_ is not None and cluster.global_.options is not None:
+        sessions = min(sessions, cluster.global_.options.maxconn or sessions)
+    needed = 2 * sessions + RESERVED
     if limit is None or needed <= limit:
         return
     message = (
-        f"'maxconn' of all frontends is {sum(maxconns)}, which needs {needed} file descriptors; "
+        f"'maxconn' of all frontends is {sessions}, which needs {needed} file descriptors; "
         f"the limit is {limit}"
     )
     yield cluster.frontends[0].warning(message, "maxconn", hint="lower it, or raise ulimit -Hn")

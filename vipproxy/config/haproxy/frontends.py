@@ -8,7 +8,6 @@ from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy.binds import bind_settings
 from vipproxy.config.haproxy.forwarding import abortonclose, forwarded_for, http_reuse, httpclose
 from vipproxy.config.haproxy.keepalive import keepalive_setting
-from vipproxy.config.haproxy.known import LOGS
 from vipproxy.config.haproxy.logs import frontend_logs
 from vipproxy.config.haproxy.model import (
     FRONT,
@@ -91,7 +90,7 @@ def _settings(
         lambda: _some(abortonclose(files, proxy) if http else None),
         lambda: stats_settings(files, proxy, protocol),
         lambda: rule_settings(files, proxy, protocol.value, front=True),
-        lambda: frontend_logs(files, proxy, protocol.value) if LOGS else iter(()),
+        lambda: frontend_logs(files, proxy, protocol.value),
         lambda: _some(backend),
     )
     for compose in composed:

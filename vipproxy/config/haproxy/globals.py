@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy import addresses
-from vipproxy.config.haproxy.known import LOGS, SEVERAL_SOCKETS, known
+from vipproxy.config.haproxy.known import SEVERAL_SOCKETS, known
 from vipproxy.config.haproxy.logs import global_logs
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Statement, made, setting
 
@@ -38,20 +38,26 @@ def global_section(files: Files) -> Section:
 
 
 def _composed(files: Files) -> Iterator[Setting]:
+    for compose in (_stats_sockets, global_logs, _description):
+        try:
+            yield from compose(files)
+        except BadLine as error:
+            files.bad(error)
+
+
+def _stats_sockets(files: Files) -> Iterator[Setting]:
     sockets = [each for each in files.globals if each.name == "stats socket"]
-    try:
-        for each in sockets if SEVERAL_SOCKETS else sockets[:1]:
-            yield setting("stats-socket", each, _stats_socket(files, each))
-        for each in () if SEVERAL_SOCKETS else sockets[1:]:
-            raise BadLine("a second 'stats socket' is not supported yet", each.place)
-        if LOGS:
-            yield from global_logs(files)
-        if known("global", "description"):
-            for each in (each for each in files.globals if each.name == "description"):
-                parts = [Part(word.text, word.place) for word in each.arguments]
-                yield setting("description", each, parts)
-    except BadLine as error:
-        files.bad(error)
+    for each in sockets if SEVERAL_SOCKETS else sockets[:1]:
+        yield setting("stats-socket", each, _stats_socket(files, each))
+    if len(sockets) > 1 and not SEVERAL_SOCKETS:
+        raise BadLine("a second 'stats socket' is not supported yet", sockets[1].place)
+
+
+def _description(files: Files) -> Iterator[Setting]:
+    for each in files.globals:
+        if each.name == "description" and known("global", "description"):
+            parts = [Part(word.text, word.place) for word in each.arguments]
+            yield setting("description", each, parts)
 
 
 def process_of(files: Files) -> dict[str, str]:

@@ -69,9 +69,12 @@ class Kept:
     """Kept until the whole section is known, and translated with what belongs to it."""
 
     help: str
+    one: str = ""
+    """What its only argument is, where it has one."""
 
     def take(self, files: Files, proxy: Proxy | None, statement: Statement) -> None:
-        pass
+        if self.one:
+            statement.one(self.one)
 
 
 @frozen

@@ -12,11 +12,11 @@ from vipproxy.config.haproxy.backends import backend_section
 from vipproxy.config.haproxy.findings import findings
 from vipproxy.config.haproxy.frontends import frontend_section
 from vipproxy.config.haproxy.globals import global_section, process_of
-from vipproxy.config.haproxy.model import Files, Part, Proxy, made
+from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, made
 from vipproxy.config.haproxy.promises import promises
 from vipproxy.config.haproxy.reader import read
 from vipproxy.config.haproxy.units import FOREVER
-from vipproxy.config.options import BackendOptions, FrontendOptions
+from vipproxy.config.options import MOST_SESSIONS, BackendOptions, FrontendOptions
 from vipproxy.config.problems import Problems
 from vipproxy.interfaces import IPluginCatalog
 
@@ -60,7 +60,10 @@ def _sections(files: Files, implied: Mapping[str, str]) -> Iterator[Section]:
         if not written or proxy.base is not current:
             current, written = proxy.base, True
             yield _defaults(current, {**dict(IMPLIED), "maxconn": _maxconn(files), **implied})
-        yield from _proxy(files, proxy)
+        try:
+            yield from _proxy(files, proxy)
+        except BadLine as error:
+            files.bad(error)
 
 
 def _proxy(files: Files, proxy: Proxy) -> Iterator[Section]:
@@ -89,7 +92,7 @@ def _defaults(proxy: Proxy | None, implied: Mapping[str, str]) -> Section:
 def _maxconn(files: Files) -> str:
     """Of a frontend that has none: the whole process's."""
     setting = files.global_settings.get("maxconn")
-    return setting.value if setting else "1000000"
+    return setting.value if setting else str(MOST_SESSIONS)
 
 
 def _ours(proxy: Proxy) -> tuple[dict[str, Setting], dict[str, Setting]]:
