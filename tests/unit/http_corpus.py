@@ -17,6 +17,9 @@ BOTH = POST + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"
 HIDDEN = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
 """What an attacker would like the server to see as a request of its own."""
 
+WEBSOCKET = GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
 HOSTILE_REQUESTS = {
     # line ends
     "bare LF": b"GET / HTTP/1.1\nHost: a\n\n",
@@ -120,6 +123,11 @@ HOSTILE_REQUESTS = {
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lower-case version": b"GET / http/1.1\r\nHost: a\r\n\r\n",
     "TLS on a plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    # tunnels that might be none
+    "WebSocket without a key": WEBSOCKET + b"\r\n",
+    "WebSocket with a short key": WEBSOCKET + KEY.replace(b"dGhl", b"") + b"\r\n",
+    "WebSocket with no base64 for a key": WEBSOCKET + KEY.replace(b"dGhl", b"????") + b"\r\n",
+    "WebSocket with two keys": WEBSOCKET + KEY + KEY + b"\r\n",
     # sizes
     "header bomb": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 4000 + b"\r\n",
     "endless value": GET + b"X: " + b"a" * 17000,
@@ -239,6 +247,15 @@ ACCEPTED_REQUESTS = {
     "upgrade to HTTP/2": (
         GET + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
         GET + b"\r\n",
+    ),
+    "WebSocket": (
+        WEBSOCKET + KEY + b"\r\n",
+        GET
+        + KEY
+        + WEBSOCKET[len(GET) :]
+        .replace(b"Connection", b"connection")
+        .replace(b"Upgrade:", b"upgrade:")
+        + b"\r\n",
     ),
     "upgrade with a body": (
         POST + b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",

@@ -39,6 +39,9 @@ _HOST = re.compile(rb"[!\"$-+\-.0->A-\[\]-~]*+")
 """Visible characters but for # , / ? @ and the backslash."""
 _ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:[/?].*)?)")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+_WEBSOCKET_KEY = re.compile(rb"\nsec-websocket-key:[ \t]*+[a-z0-9+/]{22}==[ \t]*+\r")
+_WEBSOCKET_ACCEPT = re.compile(rb"\nsec-websocket-accept:[ \t]*+[a-z0-9+/]{27}=[ \t]*+\r")
+"""In lines in lower case: 16 random bytes, and the digest that answers them, in base64."""
 
 
 class MalformedMessage(VipproxyError):
@@ -113,6 +116,8 @@ def parse_request(head: bytes) -> RequestHead:
     if chunked and not modern:
         raise MalformedMessage("HTTP/1.0 knows no Transfer-Encoding")
     options = _options(found)
+    upgrade = _upgrade(found, options) if modern and not chunked and not length else b""
+    _check_websocket(upgrade, lines, _WEBSOCKET_KEY)
     return RequestHead(
         method,
         target,
@@ -121,7 +126,7 @@ def parse_request(head: bytes) -> RequestHead:
         length=0 if chunked or length is None else length,
         chunked=chunked,
         keep_alive=_persistent(options, modern) and not (chunked and length is not None),
-        upgrade=_upgrade(found, options) if modern and not chunked and not length else b"",
+        upgrade=upgrade,
         tied=_authenticates_connection(found),
     )
 
@@ -143,6 +148,9 @@ def parse_response(head: bytes) -> ResponseHead:
         chunked, length = False, None
         lines = without(without(lines, b"transfer-encoding"), b"content-length")
     options = _options(found)
+    upgrade = _upgrade(found, options)
+    if status == 101:
+        _check_websocket(upgrade, lines, _WEBSOCKET_ACCEPT)
     doubtful = (chunked and length is not None) or _authenticates_connection(found)
     return ResponseHead(
         status,
@@ -151,7 +159,7 @@ def parse_response(head: bytes) -> ResponseHead:
         length=None if chunked else length,
         chunked=chunked,
         keep_alive=_persistent(options, modern) and not doubtful,
-        upgrade=_upgrade(found, options),
+        upgrade=upgrade,
     )
 
 
@@ -243,6 +251,12 @@ def _upgrade(found: Found, options: list[bytes]) -> bytes:
     for requests that nobody checks."""
     value = b", ".join(found.get(b"upgrade", ()))
     return b"" if b"upgrade" not in options or b"h2c" in value.lower() else value
+
+
+def _check_websocket(upgrade: bytes, lines: bytes, proof: re.Pattern[bytes]) -> None:
+    """Nobody may be told of a WebSocket without the proof that both mean one (RFC 6455, 4)."""
+    if b"websocket" in upgrade.lower() and len(proof.findall(lines.lower())) != 1:
+        raise MalformedMessage("the WebSocket's handshake is malformed")
 
 
 def _authenticates_connection(found: Found) -> bool:
