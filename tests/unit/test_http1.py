@@ -179,7 +179,7 @@ class RequestTests(SynchronousTestCase):
         for line, path in {
             b"GET /a?b HTTP/1.1": b"/a?b",
             b"GET http://A:80/x HTTP/1.1": b"/x",
-            b"GET https://a?q HTTP/1.1": b"?q",
+            b"GET https://a/?q HTTP/1.1": b"/?q",
             b"GET http://a HTTP/1.1": b"/",
             b"OPTIONS * HTTP/1.1": b"*",
         }.items():
@@ -236,7 +236,7 @@ class ResponseTests(SynchronousTestCase):
 
 class InboxTests(SynchronousTestCase):
     def test_head_limit(self) -> None:
-        """A head of 16 KiB is taken, one more byte is too much."""
+        """A head of that many bytes is taken, one more byte is too much."""
         head = b"GET / HTTP/1.1\r\nX: "
         fits = head + b"a" * (HEAD_LIMIT - len(head) - 4) + b"\r\n\r\n"
         self.assertEqual(Inbox(REQUEST_START, fits).take_head(), fits)

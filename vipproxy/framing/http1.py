@@ -14,8 +14,12 @@ from attrs import define
 
 from vipproxy.errors import VipproxyError
 
-HEAD_LIMIT = 16384
-"""Bytes of a head at most, as HAProxy's default `tune.bufsize`."""
+HEAD_LIMIT = 15280
+"""Bytes of a head at most, where each field counts as many more as `FIELD_COST` says: what
+HAProxy's default `tune.bufsize` leaves to a head."""
+FIELD_COST = 4
+FIELD_LIMIT = 100
+"""Fields of a head, or of trailers, at most: HAProxy's default `tune.http.maxhdr`."""
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -37,7 +41,7 @@ _NEVER_NOMINATED = _HOP_BY_HOP | {b"host", b"content-length", b"transfer-encodin
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _HOST = re.compile(rb"[!\"$-+\-.0->A-\[\]-~]*+")
 """Visible characters but for # , / ? @ and the backslash."""
-_ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:[/?].*)?)")
+_ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:/.*)?)")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _WEBSOCKET_KEY = re.compile(rb"\nsec-websocket-key:[ \t]*+[a-z0-9+/]{22}==[ \t]*+\r")
 _WEBSOCKET_ACCEPT = re.compile(rb"\nsec-websocket-accept:[ \t]*+[a-z0-9+/]{27}=[ \t]*+\r")
@@ -109,6 +113,7 @@ def parse_request(head: bytes) -> RequestHead:
     match = _REQUEST.fullmatch(head)
     if match is None:
         raise MalformedMessage("the request's head is malformed")
+    _check_size(head)
     method, target, modern = match[1], match[2], match[3] == b"1"
     found, lines = _sift(head)
     chunked, length = _framing(found)
@@ -136,6 +141,7 @@ def parse_response(head: bytes) -> ResponseHead:
     match = _RESPONSE.fullmatch(head)
     if match is None:
         raise MalformedMessage("the response's head is malformed")
+    _check_size(head)
     modern, status = match[1] == b"1", int(match[2])
     if match[3] is None:
         end = match.end(2)
@@ -166,6 +172,14 @@ def parse_response(head: bytes) -> ResponseHead:
 def without(lines: bytes, name: bytes) -> bytes:
     """The lines but for the fields of one name."""
     return re.sub(rb"(?im)^%b:[^\r]*\r\n" % re.escape(name), b"", lines)
+
+
+def _check_size(head: bytes) -> None:
+    fields = head.count(b"\n") - 2
+    if fields > FIELD_LIMIT:
+        raise MalformedMessage(f"the head has more than {FIELD_LIMIT} fields")
+    if len(head) + FIELD_COST * fields > HEAD_LIMIT:
+        raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
 
 
 Found = dict[bytes, list[bytes]]

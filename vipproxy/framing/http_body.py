@@ -7,7 +7,14 @@ from typing import ClassVar, Protocol
 
 from attrs import define
 
-from vipproxy.framing.http1 import FIELDS, TEXT, MalformedMessage, RequestHead, ResponseHead
+from vipproxy.framing.http1 import (
+    FIELD_LIMIT,
+    FIELDS,
+    TEXT,
+    MalformedMessage,
+    RequestHead,
+    ResponseHead,
+)
 
 LINE_LIMIT = 1024
 """Bytes of a chunk's size line, extensions included."""
@@ -144,7 +151,7 @@ class ChunkedReader:
             self._held = data
             return b"", b""
         match = _TRAILERS.fullmatch(data, 0, end)
-        if match is None or end > TRAILER_LIMIT:
+        if match is None or end > TRAILER_LIMIT or match[1].count(b"\n") > FIELD_LIMIT:
             raise MalformedMessage("the trailers are malformed")
         self.done = True
         last = b"" if self.plain else b"0\r\n%b\r\n" % _NOT_IN_TRAILERS.sub(b"", match[1])
