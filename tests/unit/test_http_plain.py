@@ -19,6 +19,8 @@ from vipproxy.framing.http1 import (
     FIELD_COST,
     HEAD_LIMIT,
     MalformedMessage,
+    RequestHead,
+    ResponseHead,
     parse_request,
     parse_response,
 )
@@ -61,7 +63,7 @@ class PlainTests(SynchronousTestCase):
 
     def check_request(self, data: bytes) -> bool:
         """Whether it is plain; then it must be what the reference makes of it."""
-        plain = plain_request(data)
+        plain = plain_request(data, RequestHead)
         if plain is not None:
             head, size = plain
             self.assertTrue(data[:size].endswith(b"\r\n\r\n"))
@@ -69,7 +71,7 @@ class PlainTests(SynchronousTestCase):
         return plain is not None
 
     def check_response(self, data: bytes) -> bool:
-        plain = plain_response(data)
+        plain = plain_response(data, ResponseHead)
         if plain is not None:
             head, size = plain
             self.assertTrue(data[:size].endswith(b"\r\n\r\n"))
@@ -134,5 +136,5 @@ class PlainTests(SynchronousTestCase):
     def test_bytes_alone(self) -> None:
         """Nothing but bytes is taken."""
         for data in (bytearray(b"GET"), "GET", None):
-            self.assertRaises(TypeError, plain_request, data)
-            self.assertRaises(TypeError, plain_response, data)
+            self.assertRaises(TypeError, plain_request, data, RequestHead)
+            self.assertRaises(TypeError, plain_response, data, ResponseHead)

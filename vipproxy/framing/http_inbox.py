@@ -81,7 +81,7 @@ class Inbox:
 
 def read_request(inbox: Inbox) -> RequestHead | None:
     """The next request's head, once it is complete; raises MalformedMessage."""
-    plain = plain_request(inbox.data) if inbox.fresh else None
+    plain = plain_request(inbox.data, RequestHead) if inbox.fresh else None
     if plain is not None:
         inbox.drop(plain[1])
         return plain[0]
@@ -92,7 +92,7 @@ def read_request(inbox: Inbox) -> RequestHead | None:
 
 def read_response(inbox: Inbox) -> ResponseHead | None:
     """The next response's head, once it is complete; raises MalformedMessage."""
-    plain = plain_response(inbox.data) if inbox.fresh else None
+    plain = plain_response(inbox.data, ResponseHead) if inbox.fresh else None
     if plain is not None:
         inbox.drop(plain[1])
         return plain[0]

@@ -6,31 +6,19 @@ and everything where there is no compiled module, is read by `http1`, with the s
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from vipproxy import native
-from vipproxy.framing.http1 import RequestHead, ResponseHead
+
+Head = TypeVar("Head")
 
 
-def plain_request(data: bytes) -> tuple[RequestHead, int] | None:
-    """The head with which `data` begins, and its size; None where `http1` must read it."""
-    plain = _request(data)
-    if plain is None:
-        return None
-    size, method, target, lines, length, keep = plain
-    return RequestHead(method, target, 1, lines, length, keep_alive=keep), size
-
-
-def plain_response(data: bytes) -> tuple[ResponseHead, int] | None:
-    """The same for a response that is not 1xx."""
-    plain = _response(data)
-    if plain is None:
-        return None
-    size, status, lines, length, chunked, keep = plain
-    return ResponseHead(status, 1, lines, length, chunked, keep), size
-
-
-def _not_compiled(data: bytes) -> None:
+def _not_compiled(data: bytes, head_type: type[Head], /) -> tuple[Head, int] | None:
     return None
 
 
-_request = native._engine.plain_request if native.available else _not_compiled
-_response = native._engine.plain_response if native.available else _not_compiled
+plain_request = native._engine.plain_request if native.available else _not_compiled
+"""Takes bytes and `RequestHead`; the head with which they begin, and its size, or None."""
+
+plain_response = native._engine.plain_response if native.available else _not_compiled
+"""The same with `ResponseHead`, for a response that is not 1xx."""

@@ -236,27 +236,29 @@ static PyObject *lines_of(const struct head *head)
     return lines;
 }
 
-/* The beginning of what was received, as far as a head may reach. */
-static bool begin(PyObject *data, struct head *head, const char **limit)
+/* (head, size); takes the head, which may be NULL. */
+static PyObject *with_size(const struct head *head, PyObject *object)
 {
-    if (!PyBytes_Check(data)) {
-        PyErr_Format(PyExc_TypeError, "a head is read out of bytes, not %s",
-                     Py_TYPE(data)->tp_name);
-        return false;
-    }
+    return object == NULL ? NULL : Py_BuildValue("(Nn)", object, head->end - head->start);
+}
+
+/* The beginning of what was received, as far as a head may reach. */
+static void begin(PyObject *data, struct head *head, const char **limit)
+{
     Py_ssize_t size = PyBytes_GET_SIZE(data);
     head->start = PyBytes_AS_STRING(data);
     *limit = head->start + (size < HEAD_LIMIT ? size : HEAD_LIMIT);
-    return true;
 }
 
-static PyObject *plain_request(PyObject *module, PyObject *data)
+static PyObject *plain_request(PyObject *module, PyObject *args)
 {
     struct head head = {.keep = true, .length = -1};
     const char *limit;
+    PyObject *data, *type;
     (void)module;
-    if (!begin(data, &head, &limit))
+    if (!PyArg_ParseTuple(args, "SO:plain_request", &data, &type))
         return NULL;
+    begin(data, &head, &limit);
     struct piece method = {head.start, skip(head.start, limit, TOKEN) - head.start};
     const char *at = expect(method.start + method.size, limit, " ");
     if (method.size == 0 || at == NULL || at == limit || *at != '/' || same(method, "connect"))
@@ -265,9 +267,10 @@ static PyObject *plain_request(PyObject *module, PyObject *data)
     at = expect(target.start + target.size, limit, " HTTP/1.1\r\n");
     if (at == NULL || !read_fields(&head, true, at, limit) || !head.has_host)
         Py_RETURN_NONE;
-    return Py_BuildValue("(ny#y#NLN)", head.end - head.start, method.start, method.size,
-                         target.start, target.size, lines_of(&head),
-                         head.length < 0 ? 0 : head.length, PyBool_FromLong(head.keep));
+    return with_size(&head, PyObject_CallFunction(type, "y#y#iNLOO", method.start, method.size,
+                                                  target.start, target.size, 1, lines_of(&head),
+                                                  head.length < 0 ? 0 : head.length, Py_False,
+                                                  head.keep ? Py_True : Py_False));
 }
 
 static int status_of(const char *at, const char *limit)
@@ -281,13 +284,15 @@ static int status_of(const char *at, const char *limit)
     return status;
 }
 
-static PyObject *plain_response(PyObject *module, PyObject *data)
+static PyObject *plain_response(PyObject *module, PyObject *args)
 {
     struct head head = {.keep = true, .length = -1};
     const char *limit;
+    PyObject *data, *type;
     (void)module;
-    if (!begin(data, &head, &limit))
+    if (!PyArg_ParseTuple(args, "SO:plain_response", &data, &type))
         return NULL;
+    begin(data, &head, &limit);
     const char *at = expect(head.start, limit, "HTTP/1.1 ");
     int status = at == NULL ? 0 : status_of(at, limit);
     if (status < 200)
@@ -299,17 +304,19 @@ static PyObject *plain_response(PyObject *module, PyObject *data)
     if (at == NULL || !read_fields(&head, false, at, limit))
         Py_RETURN_NONE;
     PyObject *length = head.length < 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(head.length);
-    return Py_BuildValue("(niNNNN)", head.end - head.start, status, lines_of(&head), length,
-                         PyBool_FromLong(head.chunked), PyBool_FromLong(head.keep));
+    return with_size(&head, PyObject_CallFunction(type, "iiNNOO", status, 1, lines_of(&head),
+                                                  length, head.chunked ? Py_True : Py_False,
+                                                  head.keep ? Py_True : Py_False));
 }
 
 static PyMethodDef methods[] = {
-    {"plain_request", plain_request, METH_O,
-     "The request head with which bytes begin, if it is complete and plain, else None:\n"
-     "(size, method, target, lines, length, keep-alive)."},
-    {"plain_response", plain_response, METH_O,
-     "The final response's head with which bytes begin, if it is complete and plain, else None:\n"
-     "(size, status, lines, length or None, chunked, keep-alive)."},
+    {"plain_request", plain_request, METH_VARARGS,
+     "plain_request(data, type)\n\nThe request head with which bytes begin, and its size, if it is "
+     "complete and plain; else None.\nThe type is called with (method, target, 1, lines, length, "
+     "chunked, keep_alive)."},
+    {"plain_response", plain_response, METH_VARARGS,
+     "plain_response(data, type)\n\nThe same for a final response; the type is called with\n"
+     "(status, 1, lines, length or None, chunked, keep_alive)."},
     {NULL},
 };
 

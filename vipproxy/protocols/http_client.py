@@ -25,7 +25,7 @@ from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.sockets import address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
@@ -52,12 +52,11 @@ class HttpClient(Protocol):
 
     transport: Any
     factory: HttpFactory
-    address: Address
     destination: Address
     traffic: Traffic
 
-    def __init__(self, factory: HttpFactory) -> None:
-        self.factory = factory
+    def __init__(self, factory: HttpFactory, address: Address) -> None:
+        self.factory, self.address = factory, address
         self.frontend = factory.frontend
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
@@ -87,7 +86,8 @@ class HttpClient(Protocol):
         super().makeConnection(transport)
 
     def connectionMade(self) -> None:
-        self.address = address_of(self.transport.getPeer())
+        if self.address is UNKNOWN:
+            self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
         if self.factory.forwarding:
             secure = ISSLTransport.providedBy(self.transport)
@@ -177,12 +177,13 @@ class HttpClient(Protocol):
         now = self.patience.seconds()
         self.frontend.counters.request_received(now)
         self._serve(head, now)
-        return True
+        return self._state is not BUSY
 
     def _serve(self, head: RequestHead, now: float) -> None:
         """What came with the head is read first: if it is malformed, no server hears of it."""
-        data = self._requests.read_body()
-        if self.factory.monitors(head):
+        done = self._requests.done
+        data = b"" if done else self._requests.read_body()
+        if self.factory.monitor_path and head.path == self.factory.monitor_path:
             self.frontend.counters.intercepted += 1
             self.answer(200)
             return

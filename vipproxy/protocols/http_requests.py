@@ -30,7 +30,7 @@ class RequestReader(Inbox):
         head = read_request(self)
         if head is not None:
             self.head = head
-            self._body = request_body(head)
+            self._body = request_body(head) if head.length or head.chunked else None
             self.done = self._body is None
         return head
 
