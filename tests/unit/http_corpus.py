@@ -164,6 +164,8 @@ HOSTILE_REQUESTS = {
     "folded trailer": CHUNKED + b"0\r\nX: a\r\n b\r\n\r\n",
     "NUL in a trailer": CHUNKED + b"0\r\nX: \0\r\n\r\n",
     "request in place of trailers": CHUNKED + b"0\r\n" + HIDDEN,
+    "trailers with a Content-Length": CHUNKED + b"0\r\nContent-Length: x\r\n\r\n",
+    "trailers with a Transfer-Encoding": CHUNKED + b"0\r\ntransfer-encoding: chunked\r\n\r\n",
     "trailers with LF": CHUNKED + b"0\r\nX: y\n\r\n\r\n",
     "endless trailers": CHUNKED + b"0\r\n" + b"X: y\r\n" * 2000,
     "101 trailers": CHUNKED + b"0\r\n" + b"X: y\r\n" * 101 + b"\r\n",
@@ -236,7 +238,7 @@ ACCEPTED_REQUESTS = {
     ),
     "trailers": (CHUNKED + b"0\r\nX: y\r\n\r\n",) * 2,
     "trailers that pretend": (
-        CHUNKED + b"0\r\nContent-Length: 3\r\nHost: b\r\nX: y\r\nCookie: c\r\n\r\n",
+        CHUNKED + b"0\r\nHost: b\r\nX: y\r\nCookie: c\r\n\r\n",
         CHUNKED + b"0\r\nX: y\r\n\r\n",
     ),
     # hop by hop
@@ -342,6 +344,7 @@ BROKEN_RESPONSES = {
     "LF in a chunk extension": CHUNKS + b"3;a\nb\r\nabc\r\n0\r\n\r\n",
     "endless chunk extension": CHUNKS + b"3;" + b"a" * 2000,
     "folded trailer": CHUNKS + b"0\r\nX: a\r\n b\r\n\r\n",
+    "trailers with a Content-Length": CHUNKS + b"0\r\nContent-Length: 3\r\n\r\n",
     "trailers with LF": CHUNKS + b"0\r\nX: y\n\r\n\r\n",
     "response in place of trailers": CHUNKS + b"0\r\n" + SPLIT,
     "endless trailers": CHUNKS + b"0\r\n" + b"X: y\r\n" * 2000,
