@@ -56,6 +56,9 @@ NO_TRAFFIC = Traffic()
 
 BODILESS = frozenset({204, 304})
 
+UPGRADE_REQUIRED = 426
+"""A response that must say to what (RFC 9110, 15.5.22), though a proxy changes to nothing."""
+
 
 @implementer(IConnectTaker, IReuser, IRevocable)
 @define(eq=False)
@@ -256,6 +259,8 @@ class Exchange:
         self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
+        if head.upgrade and head.status == UPGRADE_REQUIRED:
+            added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
         self.begun = True
         count_response(self, head.status)
         added += connection_field(self._keep, request.minor, head.minor)
