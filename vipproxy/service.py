@@ -94,6 +94,7 @@ class ProxyService(Service):
             self,
             self.backends,
             self._limit,
+            userlists={each.name: each.options for each in self.config.userlists},
         )
 
     def _admin(self) -> StatsSocket | None:

@@ -104,6 +104,11 @@ class IBackend(Interface):
     name: str = Attribute("Its name.")
     options: Any = Attribute("Its `vipproxy.config.options.BackendOptions`.")
     counters: Counters = Attribute("What its sessions have done.")
+    usable_servers: int = Attribute("How many servers may get clients now.")
+    queued: int = Attribute("Clients that wait for a server.")
+
+    def is_usable(server: str) -> bool:
+        """Whether a server may get clients now."""
 
     def lease(request: LeaseRequest, taker: ILeaseTaker) -> None:
         """Ask for a server: persistence first, else the balancer.
