@@ -65,6 +65,10 @@ class LengthReader:
         end, self.left, self.done = self.left, 0, True
         return data[:end], data[end:]
 
+    def skip_to(self, left: int) -> None:
+        """All but so many bytes have been moved without being looked at."""
+        self.left, self.done = left, left == 0
+
 
 @define
 class CloseReader:
