@@ -25,7 +25,7 @@ from twisted.web.wsgi import WSGIResource
 from tests.real.galera import LOOPBACK, free_ports, wait_until
 from tests.support import require
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 # -- nginx
 
@@ -48,6 +48,7 @@ http {{
         location /hello {{ return 200 "hello\\n"; }}
         location /moved {{ return 302 /hello; }}
         location /nothing {{ return 204; }}
+        location /small {{ client_max_body_size 1k; root {directory}; }}
     }}
 }}
 """

@@ -92,6 +92,11 @@ class ProblemTests(SynchronousTestCase):
         self.assert_problem("http-request = deny if { status 200 }", "known in a request")
         self.assert_problem("http-response = set-header A %[path]", "known in a response")
         self.assert_problem("use-backend = b if METH_GET", "'METH_GET'", protocol="tcp")
+        line = "tcp-request-content = accept if { req.ssl_sni a }"
+        needs = "needs 'tcp-request-inspect-delay' in a tcp frontend"
+        self.assert_problem(line, needs, protocol="tcp")
+        self.assert_problem(line, needs)
+        self.assertEqual(problems(f"{line}\ntcp-request-inspect-delay = 1s", "tcp"), [])
         self.assert_problem("http-request = deny", "unknown key 'http-request'", protocol="tcp")
         self.assert_problem("http-request = deny if { nbsrv lt 1 }", "needs a backend's name")
 

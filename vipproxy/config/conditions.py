@@ -92,8 +92,9 @@ PREDEFINED: Mapping[str, str] = {
     "METH_POST": "method POST",
     "METH_PUT": "method PUT",
     "METH_TRACE": "method TRACE",
+    "REQ_CONTENT": "req.len gt 0",
     "TRUE": "always_true",
-    "WAIT_END": "always_true",
+    "WAIT_END": "wait_end",
 }
 """HAProxy's own acls, which need not be declared."""
 

@@ -50,7 +50,7 @@ class UseBackend:
 
 class _RuleKind(Protocol):
     where: str
-    """What conditions may ask: `connection`, `request` or `response`; empty: anything."""
+    """What conditions may ask: connection, content, request or response; empty: anything."""
 
     def parse(self, text: str) -> Any: ...
 
@@ -166,10 +166,11 @@ def _check_length(text: str, fields: list[bytes], body: bytes) -> None:
 ACL: Kind[Test] = _AclKind()
 CONDITION: Kind[Condition] = _ConditionKind()
 USE_BACKEND: Kind[UseBackend] = _UseBackendKind()
-USE_TCP_BACKEND: Kind[UseBackend] = _UseBackendKind(where="connection")
+USE_TCP_BACKEND: Kind[UseBackend] = _UseBackendKind(where="content")
 HTTP_REQUEST_RULE: Kind[Rule] = _Rules("ACTION [if|unless CONDITION]", HTTP_REQUEST, "request")
 HTTP_RESPONSE_RULE: Kind[Rule] = _Rules("ACTION [if|unless CONDITION]", HTTP_RESPONSE, "response")
 TCP_RULE: Kind[Rule] = _Rules("accept|reject [if|unless CONDITION]", TCP_REQUEST, "connection")
+CONTENT_RULE: Kind[Rule] = _Rules("accept|reject [if|unless CONDITION]", TCP_REQUEST, "content")
 REDIRECT_RULE: Kind[Rule] = _Rules(
     "location|prefix|scheme TARGET [if|unless CONDITION]", REDIRECT, "request"
 )

@@ -9,6 +9,7 @@ from vipproxy.config.kinds import Kind
 from vipproxy.config.rule_kinds import (
     ACL,
     ACL_NAME,
+    CONTENT_RULE,
     HTTP_REQUEST_RULE,
     HTTP_RESPONSE_RULE,
     PAGE,
@@ -42,8 +43,10 @@ def connection_rules() -> Any:
     )
 
 
-def content_rules() -> Any:
-    return _rules(TCP_RULE, "which clients get a server", "tcp-request content")
+def content_rules(over_tcp: bool = False) -> Any:
+    """Over TCP they may look at what the client says first."""
+    kind = CONTENT_RULE if over_tcp else TCP_RULE
+    return _rules(kind, "which clients get a server", "tcp-request content")
 
 
 def backend_choice(over_tcp: bool = False) -> Any:

@@ -16,9 +16,13 @@ from vipproxy.config.kinds import BadValue, suggest
 from vipproxy.config.options import BackendOptions, FrontendOptions
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.config.rule_kinds import is_of_rules, samples_of
-from vipproxy.config.samples import ANYWHERE, Sample
+from vipproxy.config.samples import ANYWHERE, CONTENT, Sample
 
-_THERE = {"connection": "when a client connects", "response": "in a response"}
+_THERE = {
+    "connection": "when a client connects",
+    "content": "before a server is chosen",
+    "response": "in a response",
+}
 
 
 def conditions_hold(cluster: ClusterDraft) -> Iterator[Problem]:
@@ -59,9 +63,14 @@ class _Section:
                     self.acls.setdefault(key.partition(" ")[2], []).append(value)
                     yield from self._of_sample(value.sample, setting, 0, len(setting.value))
                 elif value is not None:
-                    rules.append((setting, option.kind.where, value))
+                    rules.append((setting, self._where(option.kind.where), value))
         for setting, where, value in rules:
             yield from self._of_rule(setting, where, value)
+
+    def _where(self, where: str) -> str:
+        """What a client says is looked at only where it is waited for."""
+        waits = "tcp-request-inspect-delay" in self.draft.origins
+        return "connection" if where == CONTENT and not waits else where
 
     def _of_rule(self, setting: Setting, where: str, value: Any) -> Iterator[Problem]:
         length = len(setting.value)
@@ -125,8 +134,9 @@ def _value(option: Option, setting: Setting) -> Any:
 
 def _absent(sample: Sample, where: str, name: str = "") -> str:
     subject = f"'{name}' asks for '{sample.name}', which" if name else f"'{sample.name}'"
-    place = _THERE.get(where, "in a request")
-    return f"{subject} cannot be known {place}"
+    if sample.fetch.where == CONTENT and where == "connection":
+        return f"{subject} needs 'tcp-request-inspect-delay' in a tcp frontend"
+    return f"{subject} cannot be known {_THERE.get(where, 'in a request')}"
 
 
 def _problem(setting: Setting, message: str, offset: int, length: int, hint: str = "") -> Problem:

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from vipproxy.config.kinds import BadValue, suggest
 
 STRING, INTEGER, ADDRESS, BOOLEAN = "string", "integer", "address", "boolean"
-ANYWHERE, REQUEST, RESPONSE = "connection", "request", "response"
+ANYWHERE, CONTENT, REQUEST, RESPONSE = "connection", "content", "request", "response"
 """What a fetch reads; what is known of the connection can be asked anywhere."""
 
 
@@ -43,6 +43,10 @@ FETCHES: Mapping[str, Fetch] = {
     "avg_queue": Fetch(INTEGER, argument="BACKEND", optional=True),
     "be_conn": Fetch(INTEGER, argument="BACKEND", optional=True),
     "srv_is_up": Fetch(BOOLEAN, argument="SERVER"),
+    "req.len": Fetch(INTEGER, CONTENT),
+    "req.ssl_hello_type": Fetch(INTEGER, CONTENT),
+    "req.ssl_sni": Fetch(STRING, CONTENT),
+    "wait_end": Fetch(BOOLEAN, CONTENT),
     "method": Fetch(STRING, REQUEST),
     "path": Fetch(STRING, REQUEST),
     "url": Fetch(STRING, REQUEST),
@@ -67,6 +71,7 @@ FETCHES: Mapping[str, Fetch] = {
 }
 
 ALIASES: Mapping[str, str] = {
+    "req_len": "req.len", "req_ssl_hello_type": "req.ssl_hello_type", "req_ssl_sni": "req.ssl_sni",
     "req.hdr": "hdr", "req.fhdr": "fhdr", "req.hdr_cnt": "hdr_cnt", "req.hdr_val": "hdr_val",
     "req.hdr_ip": "hdr_ip", "req.cook": "cook", "cook_val": "cook", "urlp": "url_param",
     "req.ver": "req_ver", "shdr": "res.hdr", "shdr_cnt": "res.hdr_cnt",

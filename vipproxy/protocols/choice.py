@@ -1,4 +1,4 @@
-"""Which backend serves a client of whose bytes nothing is known: `use-backend` over TCP."""
+"""Which backend serves a client of a protocol that is passed through: `use-backend` over TCP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from vipproxy.interfaces import IBackend, IFrontend
 from vipproxy.rules.choice import compile_admission, compile_choice
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.subject import Subject
-from vipproxy.values import Address
 
 
 class RuledOptions(Protocol):
@@ -23,7 +22,7 @@ class RuledOptions(Protocol):
 
 
 class BackendChooser:
-    """One frontend's rules: called with a client, it answers with a backend."""
+    """One frontend's rules: asked of a client, it answers with a backend."""
 
     def __init__(self, frontend: IFrontend, options: RuledOptions) -> None:
         self._frontend = frontend
@@ -31,15 +30,17 @@ class BackendChooser:
         self._admits = compile_admission(options.tcp_request_content, scope)
         self._choose = compile_choice(options.use_backend, scope)
 
-    def __call__(
-        self, client: Address, destination: Address, secure: bool = False
-    ) -> IBackend | None:
-        """None for a client that gets none; those who are refused are counted."""
+    def __call__(self, subject: Subject) -> IBackend | None:
+        """None for a client that gets none; those who are refused are counted.
+
+        Raises Incomplete where that depends on what the client has not said yet. Once it is let
+        in, a backend is chosen by what there is.
+        """
         frontend = self._frontend
-        subject = Subject(client, destination, frontend.name, secure)
         if self._admits is not None and not self._admits(subject):
             frontend.counters.denied_requests += 1
             return None
+        subject.final = True
         chosen = None if self._choose is None else self._choose(subject)
         return chosen or frontend.backend
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
-    INegotiated,
     IPushProducer,
     ISSLTransport,
 )
@@ -25,26 +22,13 @@ from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
+from vipproxy.protocols.http_state import BODY, BUSY, CLOSING, HEAD
 from vipproxy.rules.answers import Answer
-from vipproxy.sockets import UNKNOWN, address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, can_half_close, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
     from vipproxy.protocols.http import HttpFactory
-
-
-class State(Enum):
-    HEAD = auto()
-    """Waiting for a request, or reading its head."""
-    BODY = auto()
-    """Reading a request's body, while its exchange runs."""
-    BUSY = auto()
-    """The request is read; its response is not complete."""
-    CLOSING = auto()
-    """What still comes is dropped."""
-
-
-HEAD, BODY, BUSY, CLOSING = State
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -251,6 +235,19 @@ class HttpClient(Protocol):
             wish = self._wish = LeaseRequest(self.address, self.destination, cookie, key=key)
         return wish
 
+    @property
+    def bulk(self) -> int:
+        """Bytes of the request's body that are to come, and need not come through here."""
+        return self._requests.bulk
+
+    def body_moved(self, left: int) -> None:
+        """All but so many of them have gone to the server."""
+        self.patience.touch()
+        self._requests.body_moved(left)
+        if self._requests.done and self._exchange is not None:
+            self._state = BUSY
+            self._exchange.request_continued(b"", True)
+
     def block(self) -> None:
         """Read no more of the request for now."""
         self.blocked = True
@@ -380,7 +377,7 @@ class HttpClient(Protocol):
         self._state = CLOSING
         self._requests.take()
         self.transport.unregisterProducer()
-        if linger and not self._ended and _can_half_close(self.transport):
+        if linger and not self._ended and can_half_close(self.transport):
             self._resume_reading()
             self.transport.loseWriteConnection()
         else:
@@ -390,8 +387,3 @@ class HttpClient(Protocol):
     def _forget(self) -> None:
         self.patience.forget()
         self.factory.client_gone(self)
-
-
-def _can_half_close(transport: Any) -> bool:
-    """Half-close over TLS is broken (Twisted's ticket 5341)."""
-    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from vipproxy.config.samples import MAPS, Converter, Sample
 from vipproxy.framing.http1 import RequestHead, ResponseHead
+from vipproxy.framing.tls_hello import ClientHello, Incomplete, NotTls, parse_hello
 from vipproxy.interfaces import IBackend, IFrontend
 from vipproxy.rules.maps import compile_map
 from vipproxy.rules.subject import Subject
@@ -101,6 +102,36 @@ def _address(host: str) -> Sequence[Value]:
     return (mapped or address,)
 
 
+def _said(subject: Subject) -> Sequence[Value]:
+    """How many bytes have come; raises Incomplete while there may be more."""
+    if not subject.content and not subject.final:
+        raise Incomplete
+    return (len(subject.content),)
+
+
+def _ended(subject: Subject) -> Sequence[Value]:
+    if not subject.final:
+        raise Incomplete
+    return (True,)
+
+
+def _hello(subject: Subject) -> ClientHello | None:
+    """The TLS ClientHello; None where it is none, raises Incomplete where it may become one."""
+    try:
+        return parse_hello(subject.content)
+    except NotTls:
+        return None
+    except Incomplete:
+        if subject.final:
+            return None
+        raise
+
+
+def _server_name(subject: Subject) -> Sequence[Value]:
+    hello = _hello(subject)
+    return (hello.server_name,) if hello is not None and hello.server_name else ()
+
+
 def path_of(subject: Subject) -> bytes:
     return _request(subject).path.partition(b"?")[0]
 
@@ -123,6 +154,10 @@ _SIMPLE: dict[str, Fetch] = {
     "dst": lambda subject: _address(subject.destination.host),
     "dst_port": lambda subject: (subject.destination.port,),
     "ssl_fc": lambda subject: (subject.secure,),
+    "req.len": lambda subject: _said(subject) or (0,),
+    "req.ssl_hello_type": lambda subject: () if _hello(subject) is None else (1,),
+    "req.ssl_sni": lambda subject: _server_name(subject),
+    "wait_end": lambda subject: _ended(subject),
     "method": lambda subject: (_request(subject).method,),
     "path": lambda subject: (path_of(subject),),
     "url": lambda subject: (_request(subject).target,),

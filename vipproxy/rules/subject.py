@@ -9,8 +9,18 @@ from vipproxy.values import Address
 class Subject:
     """One client's connection, and one of its requests, or the response to it."""
 
-    __slots__ = ("backend", "client", "destination", "frontend", "request", "response", "secure",
-                 "server")  # fmt: skip
+    __slots__ = (
+        "backend",
+        "client",
+        "content",
+        "destination",
+        "final",
+        "frontend",
+        "request",
+        "response",
+        "secure",
+        "server",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -23,5 +33,7 @@ class Subject:
         self.client, self.destination, self.frontend = client, destination, frontend
         self.secure, self.request = secure, request
         self.response: ResponseHead | None = None
+        self.content, self.final = b"", True
+        """What a TCP client has said so far, and whether that is all that is waited for."""
         self.backend, self.server = "", ""
         """Names, once they are known."""
