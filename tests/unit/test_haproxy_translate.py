@@ -180,17 +180,17 @@ class CheckTests(SynchronousTestCase):
         found = steps("option tcp-check", *talk)
         self.assertEqual(found, ["connect port 99", r'send "PING\r\n"', "expect string +OK"])
 
-    def test_recipes(self) -> None:
-        """Checks with names are steps of tcp-check."""
-        self.assertEqual(
-            steps("option redis-check"), [r"send *1\r\n$4\r\nPING\r\n", "expect string +PONG"]
-        )
-        for option in ("smtpchk HELO me", "pgsql-check user x", "ldap-check", "ssl-hello-chk"):
-            self.assertEqual(said(f"{HEAD}{FRONT}backend b\n option {option}\n{SERVER}"), [])
-        self.assertEqual(
-            steps("option pgsql-check user ab")[0],
-            "send-binary 00000011000300007573657200616200" + "00",
-        )
+    def test_protocols(self) -> None:
+        """Checks that know a protocol."""
+        for option, check in (
+            ("redis-check", "redis"),
+            ("smtpchk", "smtp"),
+            ("smtpchk EHLO me.example", "smtp hello=EHLO domain=me.example"),
+            ("pgsql-check user x", "pgsql user=x"),
+            ("ldap-check", "ldap"),
+            ("ssl-hello-chk", "ssl-hello"),
+        ):
+            self.assertEqual(backend(f"option {option}")["check"], f"{check} hold-down=0s")
 
     def test_mysql(self) -> None:
         """mysql-check with a user logs in."""

@@ -10,12 +10,21 @@ from attrs import define, field
 from vipproxy.config.document import Place, Setting
 from vipproxy.config.haproxy.lexer import Word
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, Statement, made, setting
-from vipproxy.config.haproxy.recipes import RECIPES
 from vipproxy.config.haproxy.servers import ServerLine, common_value
 from vipproxy.config.haproxy.units import number, time, timeout
 from vipproxy.config.words import quote
 
-OPTIONS = ("option httpchk", "option tcp-check", "option mysql-check", *RECIPES)
+KINDS = {
+    "option httpchk": "http",
+    "option tcp-check": "tcp",
+    "option mysql-check": "mysql",
+    "option ssl-hello-chk": "ssl-hello",
+    "option smtpchk": "smtp",
+    "option pgsql-check": "pgsql",
+    "option redis-check": "redis",
+    "option ldap-check": "ldap",
+}
+"""HAProxy's options, and our names."""
 KEYS = {"inter": "interval"}
 """HAProxy's names that are others here."""
 TIMES = ("inter", "fastinter", "downinter")
@@ -27,7 +36,7 @@ def check_settings(files: Files, proxy: Proxy, servers: list[ServerLine]) -> Ite
     first = next((each for each in servers if each.checked), None)
     if first is None:
         return
-    option = proxy.last(*OPTIONS)
+    option = proxy.last(*KINDS)
     place = option.place if option else first.given["check"].place
     request = _Request()
     if option is not None and option.name == "option httpchk":
@@ -44,13 +53,16 @@ def check_settings(files: Files, proxy: Proxy, servers: list[ServerLine]) -> Ite
 
 def _kind(option: Statement | None, place: Place) -> Iterator[Part]:
     """The kind of the check, and its own words."""
-    if option is not None and option.name == "option httpchk":
-        yield Part("http", place)
-    elif option is not None and option.name == "option mysql-check":
-        yield Part("mysql", place)
-        yield from _mysql(option)
-    else:
-        yield Part("tcp", place)
+    yield Part(KINDS[option.name] if option else "tcp", place)
+    if option is None:
+        return
+    words = option.arguments
+    if option.name in ("option mysql-check", "option pgsql-check"):
+        yield from _login(option)
+    elif option.name == "option smtpchk" and words:
+        hello, domain = option.exactly(2, "HELO or EHLO, and a name")
+        yield Part(f"hello={hello.text}", hello.place)
+        yield Part(f"domain={domain.text}", domain.place)
 
 
 def _pace(proxy: Proxy, servers: list[ServerLine], place: Place) -> Iterator[Part]:
@@ -83,9 +95,6 @@ def own_pace(servers: list[ServerLine], server: ServerLine) -> Iterator[Part]:
 
 def _steps(proxy: Proxy, option: Statement) -> Iterator[Setting]:
     """What the check says and expects, one line after the other."""
-    if option.name in RECIPES:
-        for text in RECIPES[option.name](option):
-            yield made("tcp-check", [Part(text, option.place)], option.place)
     if option.name == "option tcp-check":
         for statement in proxy.all(
             "tcp-check connect", "tcp-check send", "tcp-check send-binary", "tcp-check expect"
@@ -195,15 +204,15 @@ class _Request:
             yield Part(f"body {quote(self.body.text)}", self.body.place)
 
 
-def _mysql(option: Statement) -> Iterator[Part]:
-    """``option mysql-check [user NAME [post-41|pre-41]]``"""
+def _login(option: Statement) -> Iterator[Part]:
+    """``option mysql-check [user NAME [post-41|pre-41]]``, ``option pgsql-check user NAME``"""
     words = option.arguments
     if not words:
         return
     if words[0].text != "user" or len(words) < 2:
-        raise BadLine("'option mysql-check' expects 'user NAME'", words[0].place)
+        raise BadLine(f"'{option.name}' expects 'user NAME'", words[0].place)
     yield Part(f"user={words[1].text}", words[1].place)
     for word in words[2:]:
         if word.text != "post-41":
-            message = f"'{word.text}' of 'option mysql-check' is not supported yet"
+            message = f"'{word.text}' of '{option.name}' is not supported yet"
             raise BadLine(message, word.place, "post-41")
