@@ -74,8 +74,8 @@ class Servers(SynchronousTestCase):
         self.assertEqual(heads(MINIMAL.replace("server n1 = 127.0.0.2:80\n", "")), expected)
 
     def test_same_address(self) -> None:
-        """One server address cannot be twice in a backend; in two backends it can."""
-        expected = ["7:13: error: 127.0.0.2:80 is in backend 'b' twice"]
+        """One server address should not be twice in a backend; in two backends it may."""
+        expected = ["7:13: warning: 127.0.0.2:80 is in backend 'b' twice"]
         self.assertEqual(heads(MINIMAL + "server n2 = 127.0.0.2:80\n"), expected)
         two = MINIMAL + "[backend c]\nserver n1 = 127.0.0.2:80\n" + frontend("g", 1, "c")
         self.assertEqual(heads(two), [])

@@ -101,9 +101,11 @@ class ServerTests(SynchronousTestCase):
         """A server without a port has that of the only bind of its section."""
         text = f"{HEAD}listen l\n bind 127.0.0.1:8080\n server a 10.0.0.1\n"
         self.assertEqual(settings(text, "backend")[-1].value, "10.0.0.1:8080")
+        text = f"{HEAD}{FRONT}backend b\n server a 10.0.0.1\n"
+        self.assertEqual(settings(text, "backend")[-1].value, "10.0.0.1:8080")
         self.assertIn(
             "9:11: error: '10.0.0.1' has no port, and the client's is not known",
-            said(f"{HEAD}{FRONT}backend b\n server a 10.0.0.1\n"),
+            said(text.replace("bind :8080", "bind :8080-8081")),
         )
 
     def test_names(self) -> None:

@@ -98,7 +98,7 @@ def _server_addresses_differ(cluster: ClusterDraft) -> Iterator[Problem]:
         for server, twin in _twins(backend, lambda server: str(server.config.options.address)):
             address = server.config.options.address
             message = f"{address} is in {backend.section.label} twice"
-            yield _at_server(Severity.ERROR, message, server, str(address), _see(twin))
+            yield _at_server(Severity.WARNING, message, server, str(address), _see(twin))
 
 
 def _cookies_differ(cluster: ClusterDraft) -> Iterator[Problem]:

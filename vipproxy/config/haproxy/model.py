@@ -96,7 +96,7 @@ def made(key: str, parts: Iterable[Part], place: Place, implied: str = "") -> Se
     return Setting(key, text, line, column, column, tuple(spans), length, implied)
 
 
-@define
+@define(eq=False)
 class Proxy:
     """A frontend, backend, listen or defaults section."""
 

@@ -186,7 +186,7 @@ def server_settings(
     more: Callable[[ServerLine], Iterable[Part]],
 ) -> Iterator[Setting]:
     """`server NAME = ADDRESS:PORT ...` of each, with `more` of its words."""
-    port = _client_port(proxy)
+    port = _client_port(files, proxy)
     any_checked = any(server.checked for server in servers)
     for server in servers:
         try:
@@ -202,18 +202,32 @@ def server_settings(
         yield setting(f"server {server.name}", server.statement, parts)
 
 
-def _client_port(proxy: Proxy) -> int | None:
-    """The port that clients call, where a `listen` section has one alone."""
-    try:
-        ports = {
-            part.text.rpartition(":")[2]
-            for bind in proxy.own("bind")
-            for part in addresses.binds(bind.arguments[0])
-        }
-    except (BadLine, IndexError):
-        return None
+def _client_port(files: Files, proxy: Proxy) -> int | None:
+    """The port that all clients of the section call, if it is one alone."""
+    ports = set()
+    for each in _entrances(files, proxy):
+        try:
+            for bind in each.own("bind"):
+                ports |= {
+                    part.text.rpartition(":")[2] for part in addresses.binds(bind.arguments[0])
+                }
+        except (BadLine, IndexError):
+            return None
     port = ports.pop() if len(ports) == 1 else ""
     return int(port) if port.isdigit() else None
+
+
+def _entrances(files: Files, proxy: Proxy) -> list[Proxy]:
+    """The sections by which clients come to a proxy's servers."""
+    names = {
+        each: {word.text for use in _uses(each) for word in use.arguments[:1]}
+        for each in files.of_kind("frontend", "listen")
+    }
+    return [each for each, used in names.items() if each is proxy or proxy.name in used]
+
+
+def _uses(proxy: Proxy) -> list[Statement]:
+    return [*proxy.all("default_backend"), *proxy.own("use_backend")]
 
 
 def _address(files: Files, server: ServerLine, port: int | None) -> Part:
