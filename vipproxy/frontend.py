@@ -18,6 +18,7 @@ from vipproxy.interfaces import (
     IClosable,
     ICluster,
     IConnector,
+    IControl,
     IFrontend,
     IListener,
     IRelay,
@@ -41,6 +42,7 @@ class Frontend:
     backends: Mapping[str, IBackend]
     limit: SessionLimit = field(factory=SessionLimit)
     """Of the whole process."""
+    control: IControl | None = None
     counters: Counters = field(factory=Counters)
     stopping: bool = False
     listeners: Sequence[IListener] = ()

@@ -87,6 +87,7 @@ class ProxyService(Service):
             self,
             self.backends,
             self._limit,
+            control=self,
         )
 
     def _admin(self) -> StatsSocket | None:
@@ -227,10 +228,10 @@ class ProxyService(Service):
         self.backends[backend].set_admin_state(server, state)
 
     def _process(self) -> ProcessSnapshot:
-        now = self._reactor.seconds()
+        now, options = self._reactor.seconds(), self.config.options
         return ProcessSnapshot(
             pid=os.getpid(),
-            node=socket.gethostname(),
+            node=options.node or socket.gethostname(),
             version=__version__,
             started_at=self._started_at,
             uptime=now - self._started_at,
@@ -238,6 +239,9 @@ class ProxyService(Service):
             descriptor_limit=self._descriptors,
             stopping=self._stopping,
             config_path=self.config.path,
+            identity=options.identity,
+            description=options.description or "",
+            threads=1 + (options.relay_threads if _compiled(options) else 0),
         )
 
     def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:

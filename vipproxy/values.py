@@ -186,6 +186,8 @@ class BackendSnapshot:
     """Stick-table entries: key -> server name."""
     servers: tuple[ServerSnapshot, ...]
     counters: Counters
+    stick_size: int = 0
+    """Entries that the stick table can hold; 0 where there is none."""
 
 
 @frozen
@@ -222,6 +224,10 @@ class ProcessSnapshot:
     descriptor_limit: int
     stopping: bool
     config_path: str
+    identity: str = "vipproxy"
+    """The name that ``show info`` gives."""
+    description: str = ""
+    threads: int = 1
 
 
 @frozen

@@ -9,7 +9,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.admin_fakes import process, reference_cluster
-from vipproxy.admin.info import KEYS, as_info
+from vipproxy.admin.info import as_info, info
+from vipproxy.admin.info_fields import ABSENT, FIELDS
 from vipproxy.admin.json import as_json
 from vipproxy.admin.units import in_bytes, in_time
 
@@ -22,13 +23,31 @@ HATOP = (
 class InfoTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.snapshot = reference_cluster()
-        self.lines = as_info(self.snapshot).splitlines()
+        self.lines = as_info(info(self.snapshot)).splitlines()
         self.values = dict(line.split(": ", 1) for line in self.lines)
 
     def test_keys(self) -> None:
         """Every key has one line, in HAProxy's order."""
-        self.assertEqual(list(self.values), list(KEYS))
-        self.assertEqual(len(self.lines), len(KEYS))
+        absent = ABSENT | {"description"}
+        keys = [each.name for each in FIELDS if each.name not in absent]
+        self.assertEqual([line.split(": ")[0] for line in self.lines], keys)
+
+    def test_description(self) -> None:
+        """The operator's description is there where there is one, before `Stopping`."""
+        told = evolve(self.snapshot, process=process(description="first of three"))
+        self.assertIn("\ndescription: first of three\nStopping: ", as_info(info(told)))
+
+    def test_identity(self) -> None:
+        """Tools that accept nothing but HAProxy can be satisfied."""
+        self.assertEqual(self.values["Name"], "vipproxy")
+        disguised = evolve(self.snapshot, process=process(identity="HAProxy"))
+        self.assertTrue(as_info(info(disguised)).startswith("Name: HAProxy\n"))
+
+    def test_floats(self) -> None:
+        """With floats, times have microseconds; else they are whole seconds."""
+        early = evolve(self.snapshot, process=process(uptime=1.25))
+        self.assertIn("\nUptime_sec: 1.25\n", as_info(info(early, floats=True)))
+        self.assertIn("\nUptime_sec: 1\n", as_info(info(early)))
 
     def test_hatop(self) -> None:
         """The keys without which hatop gives up are there, and none is empty."""
@@ -51,7 +70,7 @@ class InfoTests(SynchronousTestCase):
     def test_stopping(self) -> None:
         """A proxy that stops says so."""
         stopping = evolve(self.snapshot, process=process(stopping=True))
-        self.assertIn("Stopping: 1\n", as_info(stopping))
+        self.assertIn("Stopping: 1\n", as_info(info(stopping)))
 
 
 class JsonTests(SynchronousTestCase):

@@ -10,11 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.admin_fakes import backend, frontend, process, reference_cluster, server
 from vipproxy.admin.page import PageOptions, as_page
+from vipproxy.admin.place import Place
 from vipproxy.admin.states import state_of_server
 from vipproxy.admin.verdict import Verdict, judge, judge_pool
 from vipproxy.values import AdminState, CheckResult, CheckStatus, ClusterSnapshot
 
-OPTIONS = PageOptions("/admin", 5.0)
+OPTIONS = PageOptions(Place("/admin"), 5.0)
 
 
 class Document(HTMLParser):
@@ -92,7 +93,7 @@ class PageTests(SynchronousTestCase):
         """The top says the verdict and which pool is meant, and who is speaking."""
         self.assertIn("DOWN", self.document.words)
         self.assertIn("heat-cloudw-vms", self.document.words)
-        for word in ("842", "45 of 51", "3d 4h", "rhos6-lb1", "4711"):
+        for word in ("842 of 10,000", "45 of 51", "3d 4h", "rhos6-lb1", "4711"):
             self.assertIn(word, self.document.words)
 
     def test_events(self) -> None:
@@ -103,7 +104,7 @@ class PageTests(SynchronousTestCase):
     def test_reloading(self) -> None:
         """A page that reloads says so, and offers a way to stop that."""
         self.assertIn("/admin;norefresh", self.document.links)
-        still = Document(as_page(reference_cluster(), PageOptions("/admin")))
+        still = Document(as_page(reference_cluster(), PageOptions(Place("/admin"))))
         self.assertNotIn("/admin;norefresh", still.links)
 
     def test_escaping(self) -> None:

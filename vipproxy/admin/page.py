@@ -10,6 +10,10 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.web.template import Tag, flattenString, tags
 
+from vipproxy.admin.columns import EVERYTHING
+from vipproxy.admin.filters import Filter
+from vipproxy.admin.page_form import action_bar, checkbox, outcome
+from vipproxy.admin.place import Place
 from vipproxy.admin.rows import HEADINGS, backend_row, frontend_row, server_row
 from vipproxy.admin.states import state_of_pool, state_of_verdict
 from vipproxy.admin.units import in_count, in_time
@@ -22,10 +26,23 @@ EVENTS_SHOWN = 12
 
 @frozen
 class PageOptions:
-    """`uri` is where the page is; `refresh` in seconds, None where it does not reload."""
+    """`refresh` is in seconds, None where the page does not reload."""
 
-    uri: str
+    place: Place
     refresh: float | None = None
+    outcome: str = ""
+    """What became of a form, in HAProxy's word for it."""
+    token: str = ""
+    """The secret of the page's forms; without it there are none."""
+    hide_version: bool = False
+    node: str = "on"
+    """on, off, or the name to show."""
+    description: str | None = None
+    """By default the process's own."""
+
+    @property
+    def reloads(self) -> bool:
+        return self.refresh is not None and not self.place.norefresh
 
 
 @define
@@ -50,21 +67,33 @@ class Service:
         return self.backend
 
 
-def as_page(snapshot: ClusterSnapshot, options: PageOptions) -> bytes:
-    """The whole HTML document, in UTF-8."""
-    services = _services(snapshot)
+def as_page(snapshot: ClusterSnapshot, options: PageOptions, wanted: Filter = EVERYTHING) -> bytes:
+    """The whole HTML document, in UTF-8; `wanted` are the proxies and servers in its tables."""
+    services = [each for each in _services(snapshot) if _is_wanted(each, wanted)]
     document = tags.html(
-        _head(snapshot),
+        _head(snapshot, options),
         tags.body(
             _strip(snapshot, options),
-            _overview(services),
-            tags.div([_table(each, snapshot.now) for each in services], role="main"),
+            outcome(options.outcome, options.place.url()),
+            tags.div(_overview(services), _scope_form(options.place), class_="bar"),
+            tags.div(
+                [_table(each, snapshot.now, options, wanted) for each in services]
+                or tags.p("No proxy has such a name."),
+                role="main",
+            ),
             _events(snapshot),
-            tags.footer(f"vipproxy {snapshot.process.version}, {snapshot.process.config_path}"),
+            tags.footer(_footer(snapshot, options)),
         ),
         lang="en",
     )
     return b"<!DOCTYPE html>\n" + _flatten(document)
+
+
+def _is_wanted(service: Service, wanted: Filter) -> bool:
+    pool = service.backend
+    if pool is not None and wanted.takes_proxy(pool):
+        return True
+    return any(map(wanted.takes_proxy, service.frontends))
 
 
 def _flatten(document: Tag) -> bytes:
@@ -85,40 +114,65 @@ def _services(snapshot: ClusterSnapshot) -> list[Service]:
     return [*found.values(), *(Service(each) for each in pools.values())]
 
 
-def _head(snapshot: ClusterSnapshot) -> Tag:
+def _head(snapshot: ClusterSnapshot, options: PageOptions) -> Tag:
+    title = [judge(snapshot).verdict.value, _node(snapshot, options), "vipproxy"]
     return tags.head(
         tags.meta(charset="utf-8"),
         tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
         tags.meta(name="color-scheme", content="light dark"),
         tags.link(rel="icon", href="data:,"),
-        tags.title(f"{judge(snapshot).verdict.value} - {snapshot.process.node} - vipproxy"),
+        tags.title(" - ".join(filter(None, title))),
         tags.style(STYLE),
     )
+
+
+def _node(snapshot: ClusterSnapshot, options: PageOptions) -> str:
+    return {"on": snapshot.process.node, "off": ""}.get(options.node, options.node)
+
+
+def _footer(snapshot: ClusterSnapshot, options: PageOptions) -> str:
+    version = "" if options.hide_version else f" {snapshot.process.version}"
+    return f"vipproxy{version}, {snapshot.process.config_path}"
 
 
 def _strip(snapshot: ClusterSnapshot, options: PageOptions) -> Tag:
     """The top line: the verdict, the process in numbers, other ways to look at it."""
     verdict, process = judge(snapshot), snapshot.process
-    counters = [each.counters for each in snapshot.frontends]
-    rate = sum(each.session_rate.per_second(snapshot.now) for each in counters)
-    servers = [each for pool in snapshot.backends for each in pool.servers]
-    facts = {
-        "sessions": in_count(sum(each.sessions for each in counters)),
-        "new a second": in_count(rate),
-        "servers up": f"{sum(each.up for each in servers)} of {len(servers)}",
-        "uptime": in_time(process.uptime),
-        "node": process.node,
-        "pid": str(process.pid),
-    }
+    about = process.description if options.description is None else options.description
     return tags.header(
         tags.div(
             tags.strong(verdict.verdict.value),
             tags.span(_which(verdict.pools), class_="which"),
             class_=f"verdict {state_of_verdict(verdict.verdict).style}",
         ),
-        tags.dl([tags.div(tags.dt(name), tags.dd(value)) for name, value in facts.items()]),
+        tags.dl(
+            [
+                tags.div(tags.dt(name), tags.dd(value, class_=style))
+                for name, value, style in _facts(snapshot, options)
+            ]
+        ),
+        tags.span(about, class_="about") if about else "",
         tags.nav(_links(options), tags.span(_pace(options, process.stopping), class_="pace")),
     )
+
+
+def _facts(snapshot: ClusterSnapshot, options: PageOptions) -> list[tuple[str, str, str]]:
+    """Name, value, style."""
+    process = snapshot.process
+    counters = [each.counters for each in snapshot.frontends]
+    sessions = sum(each.sessions for each in counters)
+    rate = sum(each.session_rate.per_second(snapshot.now) for each in counters)
+    servers = [each for pool in snapshot.backends for each in pool.servers]
+    full = sessions >= process.session_limit > 0
+    facts = [
+        ("sessions", f"{in_count(sessions)} of {in_count(process.session_limit)}", "full" * full),
+        ("new a second", in_count(rate), ""),
+        ("servers up", f"{sum(each.up for each in servers)} of {len(servers)}", ""),
+        ("uptime", in_time(process.uptime), ""),
+        ("node", _node(snapshot, options), ""),
+        ("pid", str(process.pid), ""),
+    ]
+    return [each for each in facts if each[1]]
 
 
 def _which(pools: Sequence[str]) -> str:
@@ -127,15 +181,39 @@ def _which(pools: Sequence[str]) -> str:
 
 
 def _links(options: PageOptions) -> list[Tag]:
-    names = {"CSV": ";csv;norefresh", "JSON": ";json;norefresh"}
+    """Other ways to look at it: a link each."""
+    place = options.place
+    links = [
+        ("CSV", place.url("csv", norefresh=True)),
+        ("JSON", place.url("json", norefresh=True)),
+        ("all servers" if place.up else "hide servers that are down", place.url(up=not place.up)),
+    ]
     if options.refresh is not None:
-        names["stop reloading"] = ";norefresh"
-    return [tags.a(name, href=options.uri + suffix) for name, suffix in names.items()]
+        text = "stop reloading" if options.reloads else "reload again"
+        links.append((text, place.url(norefresh=options.reloads)))
+    return [tags.a(text, href=url) for text, url in links]
 
 
 def _pace(options: PageOptions, stopping: bool) -> str:
-    pace = "" if options.refresh is None else f"reloads every {in_time(options.refresh)}"
-    return "the proxy is stopping" if stopping else pace
+    if stopping:
+        return "the proxy is stopping"
+    return f"reloads every {in_time(options.refresh or 0)}" if options.reloads else ""
+
+
+def _scope_form(place: Place) -> Tag:
+    """A part of the names of the proxies to show."""
+    path, mark, query = place.url(scope="").partition("?")
+    kept = [tags.input(type="hidden", name=query, value="")] if mark else []
+    return tags.form(
+        kept,
+        tags.label(
+            "show only ",
+            tags.input(name="scope", value=place.scope, size="12", maxlength="64", type="search"),
+        ),
+        " ",
+        tags.button("Show", type="submit"),
+        method="get", action=path, class_="scope",
+    )  # fmt: skip
 
 
 def _overview(services: Sequence[Service]) -> Tag:
@@ -155,20 +233,35 @@ def _up_of(pool: BackendSnapshot) -> str:
     return f"{sum(each.up for each in pool.servers)}/{len(pool.servers)}"
 
 
-def _table(service: Service, now: float) -> Tag:
-    rows = [frontend_row(each, now) for each in service.frontends]
-    if service.backend is not None:
-        pool = service.backend
-        rows += [server_row(pool, each, now) for each in pool.servers]
+def _table(service: Service, now: float, options: PageOptions, wanted: Filter) -> Tag:
+    rows = [frontend_row(each, now) for each in service.frontends if wanted.takes_proxy(each)]
+    pool, bar = service.backend, None
+    if pool is not None and wanted.takes_proxy(pool):
+        boxes = bool(options.token)
+        rows += [
+            server_row(pool, each, now, checkbox(pool, each.name) if boxes else "")
+            for each in filter(wanted.takes_server, pool.servers)
+        ]
         rows.append(backend_row(pool, now))
+        if boxes and pool.servers:
+            bar = action_bar(pool, options.place.url(), options.token, _warning(options))
     return tags.section(
         tags.table(
             tags.colgroup([tags.col(class_=each.style) for each in HEADINGS]),
             tags.thead(tags.tr(_heading(service), [each.cell() for each in HEADINGS[1:]])),
             tags.tbody(rows),
         ),
+        bar or "",
         id=service.anchor,
     )
+
+
+def _warning(options: PageOptions) -> Any:
+    """A page that reloads forgets what is checked."""
+    if not options.reloads:
+        return ""
+    link = tags.a("stop that", href=options.place.url(norefresh=True))
+    return tags.small(" The page reloads, and then forgets what is checked: ", link)
 
 
 def _heading(service: Service) -> Any:

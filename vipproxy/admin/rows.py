@@ -39,11 +39,13 @@ HEADINGS = (
     Heading("bytes", "In", "bytes from clients"),
     Heading("bytes", "Out", "bytes to clients"),
     Heading("pair", "Queue", "clients waiting for a server: now / most"),
+    Heading("errors", "Deny", "requests and responses denied by a rule"),
     Heading("errors", "Req err", "malformed or aborted requests"),
     Heading("errors", "Conn err", "connections that failed"),
     Heading("errors", "Resp err", "responses that failed"),
     Heading("errors", "Retr", "retries"),
     Heading("errors", "Redis", "redispatches to another server"),
+    Heading("errors", "Abort", "transfers that the client or the server broke off"),
     Heading("errors", "Shut", "sessions shut down because the server was marked down"),
     Heading("errors", "Down", "times marked down"),
     Heading("downtime", "Downtime", "time spent down, in all"),
@@ -64,30 +66,32 @@ def frontend_row(frontend: FrontendSnapshot, now: float) -> Tag:
         _texts(("since", _NONE), ("check", _NONE), ("weight", _NONE)),
         _traffic(counters, frontend.session_limit, now),
         _texts(("pair", _NONE)),
-        _errors(counters.request_errors, None, None, None, None, None, None),
+        _errors(
+            counters.denied_requests + counters.denied_responses, counters.request_errors,
+            None, None, None, None, None, None, None,
+        ),
         _texts(("downtime", _NONE)),
         class_="frontend",
-    )
+    )  # fmt: skip
 
 
-def server_row(backend: BackendSnapshot, server: ServerSnapshot, now: float) -> Tag:
-    """One server, with what its last check said."""
+def server_row(
+    backend: BackendSnapshot, server: ServerSnapshot, now: float, checkbox: Tag | str = ""
+) -> Tag:
+    """One server, with what its last check said, and a checkbox where it can be chosen."""
     counters, state = server.counters, state_of_server(server)
     return tags.tr(
-        _name(server.name, str(server.address), note=_roles(backend, server)),
+        _name(server.name, str(server.address), _roles(backend, server), checkbox),
         _state(state),
         _texts(("since", in_time(server.since_change))),
         _check(server),
         _texts(("weight", str(server.weight))),
         _traffic(counters, server.maxconn, now),
         _queue(server.queued, counters),
-        _errors(
-            None, counters.connect_errors, counters.response_errors, counters.retries,
-            counters.redispatches, counters.shutdowns, server.times_down,
-        ),
+        _pool_errors(counters, server.times_down),
         _texts(("downtime", _downtime(server.downtime))),
         class_=f"server {state.style}",
-    )  # fmt: skip
+    )
 
 
 def backend_row(backend: BackendSnapshot, now: float) -> Tag:
@@ -101,17 +105,19 @@ def backend_row(backend: BackendSnapshot, now: float) -> Tag:
         _texts(("weight", str(backend.weight))),
         _traffic(counters, backend.session_limit, now),
         _queue(backend.queued, counters),
-        _errors(
-            None, counters.connect_errors, counters.response_errors, counters.retries,
-            counters.redispatches, counters.shutdowns, backend.times_down,
-        ),
+        _pool_errors(counters, backend.times_down),
         _texts(("downtime", _downtime(backend.downtime))),
         class_=f"backend {state.style}",
-    )  # fmt: skip
+    )
 
 
-def _name(name: str, detail: str, note: str) -> Tag:
-    parts: list[Any] = [tags.span(name, class_="who"), " ", tags.span(detail, class_="where")]
+def _name(name: str, detail: str, note: str, checkbox: Tag | str = "") -> Tag:
+    parts: list[Any] = [
+        checkbox,
+        tags.span(name, class_="who"),
+        " ",
+        tags.span(detail, class_="where"),
+    ]
     if note:
         parts += [" ", tags.span(note, class_="note")]
     return tags.th(parts, scope="row", class_="name", title=f"{name} {detail} {note}".rstrip())
@@ -175,6 +181,15 @@ def _bytes(count: int) -> Tag:
 def _queue(queued: int, counters: Counters) -> Tag:
     style = "pair full" if queued else "pair"
     return tags.td(f"{in_count(queued)} / {in_count(counters.queue_max)}", class_=style)
+
+
+def _pool_errors(counters: Counters, times_down: int) -> list[Tag]:
+    """Of a server, or of all in a pool."""
+    return _errors(
+        counters.denied_requests + counters.denied_responses, None, counters.connect_errors,
+        counters.response_errors, counters.retries, counters.redispatches,
+        counters.client_aborts + counters.server_aborts, counters.shutdowns, times_down,
+    )  # fmt: skip
 
 
 def _errors(*counts: int | None) -> list[Tag]:
