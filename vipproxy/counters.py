@@ -69,6 +69,7 @@ class Counters:
     denied_responses: int = 0
     request_errors: int = 0
     connect_errors: int = 0
+    """Clients that got no server."""
     response_errors: int = 0
     retries: int = 0
     redispatches: int = 0
@@ -79,6 +80,13 @@ class Counters:
     """Times the balancer chose it (lbtot)."""
     connects: int = 0
     """Connection attempts."""
+    reuses: int = 0
+    """Sessions that needed none: a connection was there."""
+    internal_errors: int = 0
+    idle: int = 0
+    """Connections to servers that are kept for others, now."""
+    idle_safe: int = 0
+    """Those of them that have served more than one request."""
     shutdowns: int = 0
     """Sessions shut down because the server was marked down."""
     requests: int = 0
@@ -95,6 +103,12 @@ class Counters:
         if self.sessions > self.sessions_max:
             self.sessions_max = self.sessions
         self.session_rate.add(now)
+
+    def session_resumed(self) -> None:
+        """One that was closed, and counted, goes on."""
+        self.sessions += 1
+        if self.sessions > self.sessions_max:
+            self.sessions_max = self.sessions
 
     def session_closed(self, traffic: Traffic) -> None:
         self.sessions -= 1

@@ -139,11 +139,11 @@ def server_row(backend: BackendSnapshot, server: ServerSnapshot, now: float) -> 
         "act": int(not server.backup),
         "bck": int(server.backup),
         "addr": str(server.address),
-        "srv_icur": 0,
-        "idle_conn_cur": 0,
-        "safe_conn_cur": 0,
+        "srv_icur": counters.idle,
+        "idle_conn_cur": counters.idle - counters.idle_safe,
+        "safe_conn_cur": counters.idle_safe,
         "used_conn_cur": counters.sessions,
-        "need_conn_est": 0,
+        "need_conn_est": counters.sessions,
     }
     if server.maxconn:
         cells["slim"] = server.maxconn
@@ -174,7 +174,7 @@ def _shared_cells(
         "rate": counters.session_rate.per_second(now),
         "rate_max": counters.session_rate.highest,
         "wrew": 0,
-        "eint": 0,
+        "eint": counters.internal_errors,
     }
     if proxy.mode == "http":
         cells.update(zip(_RESPONSES, counters.responses, strict=True))
@@ -197,7 +197,7 @@ def _pool_cells(owner: BackendSnapshot | ServerSnapshot, counters: Counters) -> 
         "srv_abrt": counters.server_aborts,
         "lastsess": _NEVER if last is None else int(last),
         "connect": counters.connects,
-        "reuse": 0,
+        "reuse": counters.reuses,
         **dict.fromkeys(("qtime", "ctime", "rtime", "ttime"), 0),
         **dict.fromkeys(("qtime_max", "ctime_max", "rtime_max", "ttime_max"), 0),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -111,6 +111,8 @@ class Exchange:
             self._repeatable = False
             idle.make_room(lease.server)
             return False
+        lease.server.counters.reuses += 1
+        self.backend.counters.reuses += 1
         lease.connected()
         self._use(lease, connection)
         return True
@@ -258,8 +260,7 @@ class Exchange:
         lease, wish = self._lease, self._wish
         assert lease is not None
         assert wish is not None
-        for counters in self._counters():
-            counters.retries += 1
+        wish = evolve(wish, failed=lease.server.name)
         self._repeatable = False
         self._lease = self._server = None
         server.abort()
@@ -349,24 +350,27 @@ class Exchange:
 
     def _count_response(self, status: int) -> None:
         assert self._lease is not None
+        server = self._lease.server.counters
+        server.requests += 1
+        server.responded(status)
         self.client.frontend.counters.responded(status)
         self.backend.counters.responded(status)
-        self._lease.server.counters.responded(status)
 
     def _count_aborts(self) -> None:
+        """An attempt to connect that is cancelled counts by itself."""
+        if self._attempt is not None:
+            return
         for counters in self._counters():
             counters.client_aborts += 1
 
     def _count_failure(self, error: SessionError) -> None:
-        """As HAProxy does: an answer that breaks off is the server's abort."""
+        """As HAProxy does: an answer that breaks off is the server's abort, too."""
         if isinstance(error, ClientTimeout):
             self._count_aborts()
         elif isinstance(error, BadResponse | ServerTimeout):
             for counters in self._counters():
-                if self._begun:
-                    counters.server_aborts += 1
-                else:
-                    counters.response_errors += 1
+                counters.server_aborts += self._begun
+                counters.response_errors += not self._begun or isinstance(error, BadResponse)
 
 
 def _drop_framing(head: ResponseHead) -> None:

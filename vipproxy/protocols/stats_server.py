@@ -152,6 +152,7 @@ class StatsConnection(Protocol):
             return self._site(head, body)
         except Exception:
             log.failure("the statistics could not be made")
+            self._frontend.counters.internal_errors += 1
             return Answer(500)
 
     def _refuse(self, status: int) -> None:
