@@ -49,6 +49,26 @@ class Rate:
         self.count, self.period = 0, period
 
 
+@define
+class Meter:
+    """How fast a sum grows: between the last two looks that were a second or more apart.
+
+    It costs nothing while nobody looks.
+    """
+
+    at: float
+    total: float = 0.0
+    rate: float = 0.0
+
+    def read(self, now: float, total: float) -> float:
+        """The growth in a second, after a look at the sum now."""
+        elapsed = now - self.at
+        if elapsed >= 1.0:
+            self.rate = (total - self.total) / elapsed
+            self.at, self.total = now, total
+        return self.rate
+
+
 OTHER = 5
 """The class of answers that are in none of HTTP's own."""
 CLASS_OF_STATUS = [status // 100 - 1 if 100 <= status < 600 else OTHER for status in range(1000)]

@@ -228,6 +228,12 @@ class ProcessSnapshot:
     """The name that ``show info`` gives."""
     description: str = ""
     threads: int = 1
+    timers: int = 0
+    """Delayed calls of the reactor."""
+    idle: float = 100.0
+    """Percents of its time that the reactor's thread has not worked lately."""
+    bytes_out_rate: float = 0.0
+    """Bytes to clients in a second, lately."""
 
 
 @frozen

@@ -13,6 +13,7 @@ from vipproxy.admin.info import as_info, info
 from vipproxy.admin.info_fields import ABSENT, FIELDS
 from vipproxy.admin.json import as_json
 from vipproxy.admin.units import in_bytes, in_time
+from vipproxy.counters import Meter
 
 HATOP = (
     "Name", "Version", "Release_date", "Nbproc", "Process_num", "Pid", "Uptime", "Maxconn",
@@ -115,3 +116,13 @@ class UnitsTests(SynchronousTestCase):
         """Times are told in their two largest units."""
         told = [in_time(n) for n in (0, 0.9, 59, 60, 61, 3600, 90061)]
         self.assertEqual(told, ["0s", "0s", "59s", "1m", "1m 1s", "1h", "1d 1h"])
+
+
+class MeterTests(SynchronousTestCase):
+    def test_growth(self) -> None:
+        """A meter tells the growth between looks that are a second apart; others change nothing."""
+        meter = Meter(at=10.0, total=100.0)
+        self.assertEqual(meter.read(10.5, 900.0), 0.0)
+        self.assertEqual(meter.read(12.0, 300.0), 100.0)
+        self.assertEqual(meter.read(12.9, 5000.0), 100.0)
+        self.assertEqual(meter.read(14.0, 300.0), 0.0)

@@ -67,6 +67,8 @@ def _process_values(snapshot: ClusterSnapshot) -> Mapping[str, Value]:
         "Maxsock": process.descriptor_limit,
         "Maxconn": process.session_limit,
         "Hard_maxconn": process.session_limit,
+        "Tasks": process.timers,
+        "Idle_pct": round(process.idle),
         "node": process.node,
         "description": process.description,
         "Stopping": int(process.stopping),
@@ -94,6 +96,7 @@ def _traffic_values(snapshot: ClusterSnapshot) -> Mapping[str, Value]:
         "Jobs": sessions + listeners,
         "Listeners": listeners,
         "TotalBytesOut": sum(each.bytes_out for each in counters),
+        "BytesOutRate": snapshot.process.bytes_out_rate,
     }
 
 
