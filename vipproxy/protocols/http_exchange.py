@@ -10,7 +10,6 @@ from zope.interface import implementer
 
 from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import (
-    BadResponse,
     ClientGone,
     ClientTimeout,
     ServerTimeout,
@@ -28,6 +27,7 @@ from vipproxy.interfaces import (
     Side,
 )
 from vipproxy.protocols.http_cookie_dates import CookieDates
+from vipproxy.protocols.http_counts import count_abort, count_failure, count_response
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
@@ -73,12 +73,14 @@ class Exchange:
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
-    _begun: bool = False
+    begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
     _framed: bool = True
     """The client can tell the end of the response from its framing."""
+    _answered: bool = False
+    """The response is complete, and the server may still want the rest of the request."""
     _over: bool = False
 
     # -- a server for the request
@@ -164,6 +166,12 @@ class Exchange:
         else:
             self._keep_early(data)
         if done:
+            self._request_ended()
+
+    def _request_ended(self) -> None:
+        if self._answered:
+            self._complete()
+        else:
             self._set_limit()
 
     def _keep_early(self, data: bytes) -> None:
@@ -187,7 +195,7 @@ class Exchange:
     def client_gone(self) -> None:
         """The client's connection is lost, or cannot complete the request."""
         if not self._over:
-            self._count_aborts()
+            count_abort(self._concerned())
             self._finish(ClientGone.ending)
 
     # -- from the server
@@ -220,16 +228,17 @@ class Exchange:
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
     def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
-        if head.status == 408 and self._repeatable and self._server is not None:
-            self._repeat(self._server)  # said to the idle connection: the request crossed it
+        client, request, server = self.client, self.head, self._server
+        assert server is not None
+        if head.status == 408 and self._repeatable:
+            self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        client, request = self.client, self.head
         added = self._edit(head)
         self._framed = framed
-        self._keep = framed and client.may_keep()
+        self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
-        self._begun = True
+        self.begun = True
         self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
@@ -240,6 +249,17 @@ class Exchange:
         self.client.write(data)
 
     def response_ended(self) -> None:
+        """A server that stays after an early answer gets the rest, as HAProxy does it."""
+        server = self._server
+        assert server is not None
+        if self.request_done or not (server.stays and self._framed):
+            self._complete()
+            return
+        self._answered = True
+        server.await_rest(self)
+        self._set_limit()
+
+    def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
@@ -247,10 +267,12 @@ class Exchange:
         self._over = True
         server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
         lease.release(Ending.NORMAL)
-        client.exchange_over(self._keep)
+        client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
-        if self._repeatable and self._server is not None and not self._server.heard:
+        if self._answered:
+            self._complete()
+        elif self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
@@ -281,10 +303,10 @@ class Exchange:
         """The client gets an error, or, if the response has begun, the end of its connection."""
         if self._over:
             return
-        self._count_failure(error)
+        count_failure(error, self.begun, self._concerned())
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
-        if self._begun:
+        if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
@@ -341,36 +363,20 @@ class Exchange:
             waits = self._waits_for_client()
             client.patience.limit(factory.client_limit if waits else factory.server_limit)
 
-    def _counters(self) -> list[Counters]:
-        """The backend's, and the server's once there is one."""
+    def _concerned(self) -> list[Counters]:
+        """The backend's counters, and the server's once there is one.
+
+        None while there is an attempt to connect: once cancelled, it counts by itself.
+        """
+        if self._attempt is not None:
+            return []
         lease = self._lease
-        if lease is None:
-            return [self.backend.counters]
-        return [self.backend.counters, lease.server.counters]
+        return [self.backend.counters, *([] if lease is None else [lease.server.counters])]
 
     def _count_response(self, status: int) -> None:
         assert self._lease is not None
-        server = self._lease.server.counters
-        server.requests += 1
-        server.responded(status)
-        self.client.frontend.counters.responded(status)
-        self.backend.counters.responded(status)
-
-    def _count_aborts(self) -> None:
-        """An attempt to connect that is cancelled counts by itself."""
-        if self._attempt is not None:
-            return
-        for counters in self._counters():
-            counters.client_aborts += 1
-
-    def _count_failure(self, error: SessionError) -> None:
-        """As HAProxy does: an answer that breaks off is the server's abort, too."""
-        if isinstance(error, ClientTimeout):
-            self._count_aborts()
-        elif isinstance(error, BadResponse | ServerTimeout):
-            for counters in self._counters():
-                counters.server_aborts += self._begun
-                counters.response_errors += not self._begun or isinstance(error, BadResponse)
+        frontend, server = self.client.frontend.counters, self._lease.server.counters
+        count_response(status, server, frontend, self.backend.counters)
 
 
 def _drop_framing(head: ResponseHead) -> None:
