@@ -15,7 +15,7 @@ from vipproxy.admin.filters import Filter
 from vipproxy.admin.page_form import action_bar, checkbox, outcome
 from vipproxy.admin.place import Place
 from vipproxy.admin.rows import HEADINGS, backend_row, frontend_row, server_row
-from vipproxy.admin.states import state_of_pool, state_of_verdict
+from vipproxy.admin.states import LEGEND, state_of_pool, state_of_verdict
 from vipproxy.admin.units import in_count, in_time
 from vipproxy.admin.verdict import is_missing, judge, judge_pool
 from vipproxy.values import BackendSnapshot, ClusterSnapshot, FrontendSnapshot
@@ -82,7 +82,7 @@ def as_page(snapshot: ClusterSnapshot, options: PageOptions, wanted: Filter = EV
                 role="main",
             ),
             _events(snapshot),
-            tags.footer(_footer(snapshot, options)),
+            tags.footer(_legend(), tags.span(_footer(snapshot, options))),
         ),
         lang="en",
     )
@@ -128,6 +128,10 @@ def _head(snapshot: ClusterSnapshot, options: PageOptions) -> Tag:
 
 def _node(snapshot: ClusterSnapshot, options: PageOptions) -> str:
     return {"on": snapshot.process.node, "off": ""}.get(options.node, options.node)
+
+
+def _legend() -> list[Tag]:
+    return [tags.span(tags.b(each.symbol, class_=each.style), " ", each.word) for each in LEGEND]
 
 
 def _footer(snapshot: ClusterSnapshot, options: PageOptions) -> str:

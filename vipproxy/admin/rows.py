@@ -52,6 +52,9 @@ HEADINGS = (
 )
 
 PINS_TOLD = 10
+ABORTS = 6
+"""The place of broken transfers among the errors."""
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other answers")
 _NONE = ""
 """A column that a kind of row does not have."""
 
@@ -64,7 +67,7 @@ def frontend_row(frontend: FrontendSnapshot, now: float) -> Tag:
         _name("frontend", binds, note=frontend.mode),
         _state(state_of_frontend(frontend)),
         _texts(("since", _NONE), ("check", _NONE), ("weight", _NONE)),
-        _traffic(counters, frontend.session_limit, now),
+        _traffic(counters, frontend.session_limit, now, frontend.mode == "http"),
         _texts(("pair", _NONE)),
         _errors(
             counters.denied_requests + counters.denied_responses, counters.request_errors,
@@ -86,7 +89,7 @@ def server_row(
         _texts(("since", in_time(server.since_change))),
         _check(server),
         _texts(("weight", str(server.weight))),
-        _traffic(counters, server.maxconn, now),
+        _traffic(counters, server.maxconn, now, backend.mode == "http"),
         _queue(server.queued, counters),
         _pool_errors(counters, server.times_down),
         _texts(("downtime", _downtime(server.downtime))),
@@ -103,7 +106,7 @@ def backend_row(backend: BackendSnapshot, now: float) -> Tag:
         _texts(("since", in_time(backend.since_change))),
         _pins(backend),
         _texts(("weight", str(backend.weight))),
-        _traffic(counters, backend.session_limit, now),
+        _traffic(counters, backend.session_limit, now, backend.mode == "http"),
         _queue(backend.queued, counters),
         _pool_errors(counters, backend.times_down),
         _texts(("downtime", _downtime(backend.downtime))),
@@ -161,17 +164,37 @@ def _pins(backend: BackendSnapshot) -> Tag:
     return tags.td(text, class_="check", title=where)
 
 
-def _traffic(counters: Counters, limit: int, now: float) -> list[Tag]:
+def _traffic(counters: Counters, limit: int, now: float, http: bool) -> list[Tag]:
     style = "number full" if limit and counters.sessions >= limit else "number"
     rate = counters.session_rate
     cells: list[tuple[str, str]] = [
         (style, in_count(counters.sessions)),
         ("number", in_count(counters.sessions_max)),
         ("limit", in_count(limit) if limit else "\N{EN DASH}"),
-        ("total", in_count(counters.sessions_total)),
-        ("pair", f"{in_count(rate.per_second(now))} / {in_count(rate.highest)}"),
     ]
-    return [*_texts(*cells), _bytes(counters.bytes_in), _bytes(counters.bytes_out)]
+    total = tags.td(
+        in_count(counters.sessions_total), class_="total", title=_in_detail(counters, http)
+    )
+    pace = ("pair", f"{in_count(rate.per_second(now))} / {in_count(rate.highest)}")
+    moved = [_bytes(counters.bytes_in), _bytes(counters.bytes_out)]
+    return [*_texts(*cells), total, *_texts(pace), *moved]
+
+
+def _in_detail(counters: Counters, http: bool) -> str:
+    """What the sessions were, a line a number."""
+    numbers = {
+        "sessions": counters.sessions_total,
+        "chosen by the balancer": counters.chosen,
+        "connections made": counters.connects,
+        "connections reused": counters.reuses,
+        "idle connections now": counters.idle,
+        "intercepted": counters.intercepted,
+        "internal errors": counters.internal_errors,
+    }
+    if http:
+        numbers["requests"] = counters.requests
+        numbers.update(zip(_CLASSES, counters.responses, strict=True))
+    return "\n".join(f"{name}: {in_count(number)}" for name, number in numbers.items() if number)
 
 
 def _bytes(count: int) -> Tag:
@@ -185,11 +208,14 @@ def _queue(queued: int, counters: Counters) -> Tag:
 
 def _pool_errors(counters: Counters, times_down: int) -> list[Tag]:
     """Of a server, or of all in a pool."""
-    return _errors(
+    cells = _errors(
         counters.denied_requests + counters.denied_responses, None, counters.connect_errors,
         counters.response_errors, counters.retries, counters.redispatches,
         counters.client_aborts + counters.server_aborts, counters.shutdowns, times_down,
     )  # fmt: skip
+    aborts = f"by clients: {counters.client_aborts:,}\nby servers: {counters.server_aborts:,}"
+    cells[ABORTS](title=aborts)
+    return cells
 
 
 def _errors(*counts: int | None) -> list[Tag]:
