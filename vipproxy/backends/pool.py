@@ -112,17 +112,17 @@ class Pool(MultiService):
     # -- leases -------------------------------------------------------------------------
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
+        now = self._clock.seconds()
         if request.failed:
             self.counters.session_resumed()
         else:
-            self.counters.session_opened(self._clock.seconds())
+            self.counters.session_opened(now)
         place = self._choose(request)
         if isinstance(place, Server):
-            self._grant(request, taker, place)
+            self._grant(request, taker, place, now)
         elif isinstance(place, Queue):
-            arrived = self._clock.seconds() - request.waited
             limit = self.options.queue_limit
-            self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
+            self._wait(Waiter(request, taker, now - request.waited, limit, self._gave_up), place)
         else:
             self._refuse(taker, place)
 
@@ -151,7 +151,12 @@ class Pool(MultiService):
             return error
 
     def _grant(
-        self, request: LeaseRequest, taker: ILeaseTaker, server: Server, queued: bool = False
+        self,
+        request: LeaseRequest,
+        taker: ILeaseTaker,
+        server: Server,
+        now: float,
+        queued: bool = False,
     ) -> None:
         pin, bound = None, request.cookie is not None and request.cookie == server.cookie
         by_cookie = bound
@@ -159,7 +164,7 @@ class Pool(MultiService):
             pin, pinned = self._pin(self.pins, request, server)
             bound = bound or pinned
         lease = Lease(self, server, pin, by_cookie)
-        server.lease_opened(lease, self._clock.seconds())
+        server.lease_opened(lease, now)
         if request.failed:
             self._count_retry(server, request.failed)
         if not (bound or queued or request.failed == server.name):
@@ -275,7 +280,8 @@ class Pool(MultiService):
                 return
             self._leave(waiter)
             if isinstance(place, Server):
-                self._grant(waiter.request, waiter.taker, place, queued=True)
+                now = self._clock.seconds()
+                self._grant(waiter.request, waiter.taker, place, now, queued=True)
             elif isinstance(place, Queue):
                 self._wait(waiter, place)
             else:
