@@ -20,7 +20,7 @@ NATURES = {
 SCOPES = {"C": "Cluster", "P": "Process", "S": "Service", "s": "System"}
 
 
-@frozen
+@frozen(cache_hash=True)
 class Field:
     """`kind` is HAProxy's type of the value: str, u32, u64 or s32."""
 

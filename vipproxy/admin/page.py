@@ -8,13 +8,19 @@ from importlib.resources import files
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.web.template import Tag, flattenString, tags
 
 from vipproxy.admin.columns import EVERYTHING
 from vipproxy.admin.filters import Filter
+from vipproxy.admin.html import Html, raw, tags
 from vipproxy.admin.page_form import action_bar, checkbox, outcome
 from vipproxy.admin.place import Place
-from vipproxy.admin.rows import HEADINGS, backend_row, frontend_row, server_row
+from vipproxy.admin.rows import (
+    COLUMN_HEADINGS,
+    COLUMN_WIDTHS,
+    backend_row,
+    frontend_row,
+    server_row,
+)
 from vipproxy.admin.states import LEGEND, state_of_pool, state_of_verdict
 from vipproxy.admin.units import in_count, in_time
 from vipproxy.admin.verdict import is_missing, judge, judge_pool
@@ -86,7 +92,7 @@ def as_page(snapshot: ClusterSnapshot, options: PageOptions, wanted: Filter = EV
         ),
         lang="en",
     )
-    return b"<!DOCTYPE html>\n" + _flatten(document)
+    return f"<!DOCTYPE html>\n{document}".encode("utf-8", "replace")
 
 
 def _is_wanted(service: Service, wanted: Filter) -> bool:
@@ -94,13 +100,6 @@ def _is_wanted(service: Service, wanted: Filter) -> bool:
     if pool is not None and wanted.takes_proxy(pool):
         return True
     return any(map(wanted.takes_proxy, service.frontends))
-
-
-def _flatten(document: Tag) -> bytes:
-    """Nothing in the document is asynchronous, so the text is there at once."""
-    done: list[bytes] = []
-    flattenString(None, document).addCallback(done.append)
-    return done[0]
 
 
 def _services(snapshot: ClusterSnapshot) -> list[Service]:
@@ -114,7 +113,7 @@ def _services(snapshot: ClusterSnapshot) -> list[Service]:
     return [*found.values(), *(Service(each) for each in pools.values())]
 
 
-def _head(snapshot: ClusterSnapshot, options: PageOptions) -> Tag:
+def _head(snapshot: ClusterSnapshot, options: PageOptions) -> Html:
     title = [judge(snapshot).verdict.value, _node(snapshot, options), "vipproxy"]
     return tags.head(
         tags.meta(charset="utf-8"),
@@ -122,7 +121,7 @@ def _head(snapshot: ClusterSnapshot, options: PageOptions) -> Tag:
         tags.meta(name="color-scheme", content="light dark"),
         tags.link(rel="icon", href="data:,"),
         tags.title(" - ".join(filter(None, title))),
-        tags.style(STYLE),
+        tags.style(raw(STYLE)),
     )
 
 
@@ -130,7 +129,7 @@ def _node(snapshot: ClusterSnapshot, options: PageOptions) -> str:
     return {"on": snapshot.process.node, "off": ""}.get(options.node, options.node)
 
 
-def _legend() -> list[Tag]:
+def _legend() -> list[Html]:
     return [tags.span(tags.b(each.symbol, class_=each.style), " ", each.word) for each in LEGEND]
 
 
@@ -139,7 +138,7 @@ def _footer(snapshot: ClusterSnapshot, options: PageOptions) -> str:
     return f"vipproxy{version}, {snapshot.process.config_path}"
 
 
-def _strip(snapshot: ClusterSnapshot, options: PageOptions) -> Tag:
+def _strip(snapshot: ClusterSnapshot, options: PageOptions) -> Html:
     """The top line: the verdict, the process in numbers, other ways to look at it."""
     verdict, process = judge(snapshot), snapshot.process
     about = process.description if options.description is None else options.description
@@ -184,7 +183,7 @@ def _which(pools: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _links(options: PageOptions) -> list[Tag]:
+def _links(options: PageOptions) -> list[Html]:
     """Other ways to look at it: a link each."""
     place = options.place
     links = [
@@ -204,7 +203,7 @@ def _pace(options: PageOptions, stopping: bool) -> str:
     return f"reloads every {in_time(options.refresh or 0)}" if options.reloads else ""
 
 
-def _scope_form(place: Place) -> Tag:
+def _scope_form(place: Place) -> Html:
     """A part of the names of the proxies to show."""
     path, mark, query = place.url(scope="").partition("?")
     kept = [tags.input(type="hidden", name=query, value="")] if mark else []
@@ -220,12 +219,12 @@ def _scope_form(place: Place) -> Tag:
     )  # fmt: skip
 
 
-def _overview(services: Sequence[Service]) -> Tag:
+def _overview(services: Sequence[Service]) -> Html:
     """One word a service, each a link to its table."""
     return tags.div([_chip(each) for each in services if each.backend], class_="overview")
 
 
-def _chip(service: Service) -> Tag:
+def _chip(service: Service) -> Html:
     state = state_of_pool(service._pool)
     return tags.a(
         tags.b(state.symbol), " ", service.name, " ", tags.i(_up_of(service._pool)),
@@ -237,7 +236,7 @@ def _up_of(pool: BackendSnapshot) -> str:
     return f"{sum(each.up for each in pool.servers)}/{len(pool.servers)}"
 
 
-def _table(service: Service, now: float, options: PageOptions, wanted: Filter) -> Tag:
+def _table(service: Service, now: float, options: PageOptions, wanted: Filter) -> Html:
     rows = [frontend_row(each, now) for each in service.frontends if wanted.takes_proxy(each)]
     pool, bar = service.backend, None
     if pool is not None and wanted.takes_proxy(pool):
@@ -251,8 +250,8 @@ def _table(service: Service, now: float, options: PageOptions, wanted: Filter) -
             bar = action_bar(pool, options.place.url(), options.token, _warning(options))
     return tags.section(
         tags.table(
-            tags.colgroup([tags.col(class_=each.style) for each in HEADINGS]),
-            tags.thead(tags.tr(_heading(service), [each.cell() for each in HEADINGS[1:]])),
+            COLUMN_WIDTHS,
+            tags.thead(tags.tr(_heading(service), COLUMN_HEADINGS)),
             tags.tbody(rows),
         ),
         bar or "",
@@ -279,7 +278,7 @@ def _heading(service: Service) -> Any:
     return tags.th(parts, scope="col", class_="name")
 
 
-def _events(snapshot: ClusterSnapshot) -> Tag:
+def _events(snapshot: ClusterSnapshot) -> Html:
     latest = list(reversed(snapshot.events))[:EVENTS_SHOWN]
     if not latest:
         return tags.section(tags.h2("Recent events"), tags.p("None so far."), class_="events")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
-from twisted.web.template import Tag, tags
 
+from vipproxy.admin.html import Html, tags
 from vipproxy.values import BackendSnapshot
 
 ACTIONS = (
@@ -48,7 +48,7 @@ OUTCOMES = {
 """By HAProxy's words for them, in the URI after ``;st=``."""
 
 
-def outcome(word: str, home: str) -> list[Tag]:
+def outcome(word: str, home: str) -> list[Html]:
     """The message about what was done, and a way to be rid of it."""
     told = OUTCOMES.get(word)
     if told is None:
@@ -57,13 +57,13 @@ def outcome(word: str, home: str) -> list[Tag]:
     return [tags.p(told.text, " ", away, class_=f"outcome {told.style}", role="status")]
 
 
-def checkbox(pool: BackendSnapshot, server: str) -> Tag:
+def checkbox(pool: BackendSnapshot, server: str) -> Html:
     return tags.input(
         type="checkbox", name="s", value=server, form=_form(pool), **{"aria-label": server}
     )
 
 
-def action_bar(pool: BackendSnapshot, url: str, token: str, note: Any = "") -> Tag:
+def action_bar(pool: BackendSnapshot, url: str, token: str, note: Any = "") -> Html:
     """What to do with the checked servers."""
     chosen = [tags.option(text, value=value) for value, text in ACTIONS]
     return tags.form(

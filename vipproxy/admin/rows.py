@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
-from twisted.web.template import Tag, tags
 
+from vipproxy.admin.html import Html, tags
 from vipproxy.admin.states import State, state_of_backend, state_of_frontend, state_of_server
 from vipproxy.admin.units import in_bytes, in_count, in_time
 from vipproxy.counters import Counters
@@ -21,7 +21,7 @@ class Heading:
     text: str = ""
     title: str = ""
 
-    def cell(self) -> Tag:
+    def cell(self) -> Html:
         return tags.th(self.text, scope="col", class_=self.style, title=self.title)
 
 
@@ -52,14 +52,15 @@ HEADINGS = (
 )
 
 PINS_TOLD = 10
-ABORTS = 6
-"""The place of broken transfers among the errors."""
+COLUMN_WIDTHS = tags.colgroup([tags.col(class_=each.style) for each in HEADINGS])
+COLUMN_HEADINGS = [each.cell() for each in HEADINGS[1:]]
+"""All but the first, which is the service's name."""
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other answers")
 _NONE = ""
 """A column that a kind of row does not have."""
 
 
-def frontend_row(frontend: FrontendSnapshot, now: float) -> Tag:
+def frontend_row(frontend: FrontendSnapshot, now: float) -> Html:
     """Where clients come in."""
     counters = frontend.counters
     binds = " ".join(map(str, frontend.binds))
@@ -79,8 +80,8 @@ def frontend_row(frontend: FrontendSnapshot, now: float) -> Tag:
 
 
 def server_row(
-    backend: BackendSnapshot, server: ServerSnapshot, now: float, checkbox: Tag | str = ""
-) -> Tag:
+    backend: BackendSnapshot, server: ServerSnapshot, now: float, checkbox: Html | str = ""
+) -> Html:
     """One server, with what its last check said, and a checkbox where it can be chosen."""
     counters, state = server.counters, state_of_server(server)
     return tags.tr(
@@ -97,7 +98,7 @@ def server_row(
     )
 
 
-def backend_row(backend: BackendSnapshot, now: float) -> Tag:
+def backend_row(backend: BackendSnapshot, now: float) -> Html:
     """The sum of a pool's servers, and what happened before one was chosen."""
     counters, state = backend.counters, state_of_backend(backend)
     return tags.tr(
@@ -114,7 +115,7 @@ def backend_row(backend: BackendSnapshot, now: float) -> Tag:
     )
 
 
-def _name(name: str, detail: str, note: str, checkbox: Tag | str = "") -> Tag:
+def _name(name: str, detail: str, note: str, checkbox: Html | str = "") -> Html:
     parts: list[Any] = [
         checkbox,
         tags.span(name, class_="who"),
@@ -134,12 +135,12 @@ def _roles(backend: BackendSnapshot, server: ServerSnapshot) -> str:
     return " ".join(roles)
 
 
-def _state(state: State) -> Tag:
+def _state(state: State) -> Html:
     symbol = tags.span(state.symbol, class_="symbol")
     return tags.td(symbol, state.word, class_=f"state {state.style}")
 
 
-def _check(server: ServerSnapshot) -> Tag:
+def _check(server: ServerSnapshot) -> Html:
     result = server.last_check
     if not server.checked:
         return tags.td("not checked", class_="check none")
@@ -156,7 +157,7 @@ def _check(server: ServerSnapshot) -> Tag:
     )  # fmt: skip
 
 
-def _pins(backend: BackendSnapshot) -> Tag:
+def _pins(backend: BackendSnapshot) -> Html:
     """Where the stick table leads, if it is short enough to say."""
     where = ", ".join(f"{key}: {name}" for key, name in list(backend.pins.items())[:PINS_TOLD])
     names = set(backend.pins.values())
@@ -164,7 +165,7 @@ def _pins(backend: BackendSnapshot) -> Tag:
     return tags.td(text, class_="check", title=where)
 
 
-def _traffic(counters: Counters, limit: int, now: float, http: bool) -> list[Tag]:
+def _traffic(counters: Counters, limit: int, now: float, http: bool) -> list[Html]:
     style = "number full" if limit and counters.sessions >= limit else "number"
     rate = counters.session_rate
     cells: list[tuple[str, str]] = [
@@ -197,41 +198,42 @@ def _in_detail(counters: Counters, http: bool) -> str:
     return "\n".join(f"{name}: {in_count(number)}" for name, number in numbers.items() if number)
 
 
-def _bytes(count: int) -> Tag:
+def _bytes(count: int) -> Html:
     return tags.td(in_bytes(count), class_="bytes", title=f"{count:,} bytes")
 
 
-def _queue(queued: int, counters: Counters) -> Tag:
+def _queue(queued: int, counters: Counters) -> Html:
     style = "pair full" if queued else "pair"
     return tags.td(f"{in_count(queued)} / {in_count(counters.queue_max)}", class_=style)
 
 
-def _pool_errors(counters: Counters, times_down: int) -> list[Tag]:
+def _pool_errors(counters: Counters, times_down: int) -> list[Html]:
     """Of a server, or of all in a pool."""
-    cells = _errors(
-        counters.denied_requests + counters.denied_responses, None, counters.connect_errors,
-        counters.response_errors, counters.retries, counters.redispatches,
-        counters.client_aborts + counters.server_aborts, counters.shutdowns, times_down,
-    )  # fmt: skip
-    aborts = f"by clients: {counters.client_aborts:,}\nby servers: {counters.server_aborts:,}"
-    cells[ABORTS](title=aborts)
-    return cells
-
-
-def _errors(*counts: int | None) -> list[Tag]:
-    """None is a column that this kind of row does not have; zeros stay in the background."""
+    by_clients, by_servers = counters.client_aborts, counters.server_aborts
+    aborts = f"by clients: {in_count(by_clients)}\nby servers: {in_count(by_servers)}"
     return [
-        tags.td(
-            _NONE if count is None else in_count(count),
-            class_="errors some" if count else "errors",
-        )
-        for count in counts
-    ]
+        *_errors(
+            counters.denied_requests + counters.denied_responses, None, counters.connect_errors,
+            counters.response_errors, counters.retries, counters.redispatches,
+        ),
+        _error(by_clients + by_servers, aborts),
+        *_errors(counters.shutdowns, times_down),
+    ]  # fmt: skip
+
+
+def _errors(*counts: int | None) -> list[Html]:
+    return [_error(count) for count in counts]
+
+
+def _error(count: int | None, title: str = "") -> Html:
+    """None is a column that this kind of row does not have; zeros stay in the background."""
+    text = _NONE if count is None else in_count(count)
+    return tags.td(text, class_="errors some" if count else "errors", title=title)
 
 
 def _downtime(seconds: float) -> str:
     return in_time(seconds) if seconds >= 1 else "0"
 
 
-def _texts(*cells: tuple[str, str]) -> list[Tag]:
+def _texts(*cells: tuple[str, str]) -> list[Html]:
     return [tags.td(text, class_=style) for style, text in cells]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 
 from vipproxy.admin.columns import PROCESS, Row
-from vipproxy.admin.fields import Datum
+from vipproxy.admin.fields import Datum, Field
 from vipproxy.admin.stat_fields import BACKEND, COLUMNS, FRONTEND, LISTENER, SERVER, field_of
 
 _LETTERS = {FRONTEND: "F", BACKEND: "B", SERVER: "S", LISTENER: "L"}
@@ -42,14 +42,37 @@ def info_as_typed(data: Iterable[Datum], describe: bool) -> str:
 
 def stat_as_json(rows: Iterable[Row], hidden: Collection[str] = ()) -> str:
     """A list of rows, each a list of cells, without the hidden columns."""
-    return _json(
-        [[{**_place(row), **_object(each)} for each in data_of(row, hidden)] for row in rows]
-    )
+    return _list(_list(_cells(row, hidden)) for row in rows) + "\n"
 
 
 def info_as_json(data: Iterable[Datum]) -> str:
     """A list of facts."""
-    return _json([_object(each) for each in data])
+    return _list(f"{{{_members(each)}}}" for each in data) + "\n"
+
+
+def _cells(row: Row, hidden: Collection[str]) -> Iterator[str]:
+    kind = _OBJECTS[int(row["type"])]
+    place = f'"objType":"{kind}","proxyId":{row["iid"]},"id":{row["sid"]}'
+    return (f"{{{place},{_members(each)}}}" for each in data_of(row, hidden))
+
+
+def _members(datum: Datum) -> str:
+    return f"{_constant(datum.position, datum.field, datum.kind)}{json.dumps(datum.value)}}}"
+
+
+@lru_cache(maxsize=1024)
+def _constant(position: int, field: Field, kind: str) -> str:
+    """All that is the same in every row, up to the value itself: most of the text."""
+    members = {
+        "field": {"pos": position, "name": field.name},
+        "processNum": PROCESS,
+        "tags": field.tag_words,
+    }
+    return f'{json.dumps(members, separators=(",", ":"))[1:-1]},"value":{{"type":"{kind}","value":'
+
+
+def _list(items: Iterable[str]) -> str:
+    return f"[{','.join(items)}]"
 
 
 def _line(place: str, datum: Datum, describe: bool) -> str:
@@ -59,20 +82,3 @@ def _line(place: str, datum: Datum, describe: bool) -> str:
     words = f':"{field.text}"' if describe else ""
     start = f"{place}{datum.position}.{field.name}.{PROCESS}"
     return f"{start}:{field.tags}:{datum.kind}:{text}{words}\n"
-
-
-def _place(row: Row) -> Mapping[str, Any]:
-    return {"objType": _OBJECTS[int(row["type"])], "proxyId": row["iid"], "id": row["sid"]}
-
-
-def _object(datum: Datum) -> Mapping[str, Any]:
-    return {
-        "field": {"pos": datum.position, "name": datum.field.name},
-        "processNum": PROCESS,
-        "tags": datum.field.tag_words,
-        "value": {"type": datum.kind, "value": datum.value},
-    }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":")) + "\n"
