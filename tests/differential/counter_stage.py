@@ -70,6 +70,7 @@ timeout-server = {server}
 timeout-queue = 400ms
 retries = {retries}
 redispatch = {redispatch}
+{shuts}
 {servers}
 """
 
@@ -90,6 +91,8 @@ class Scene:
     server: str = "5s"
     request: str = "5s"
     disabled: bool = False
+    shuts: bool = False
+    """Sessions are shut down when their server is marked down."""
     bytes_too: bool = True
     """Bytes are compared, in TCP: HAProxy reads before it has a server, vipproxy does not."""
     relay: str = "auto"
@@ -98,6 +101,7 @@ class Scene:
 
     def theirs(self, directory: Path, port: int, ports: list[int]) -> str:
         more = (f" maxconn {self.maxconn}" if self.maxconn else "") + " disabled" * self.disabled
+        more += " on-marked-down shutdown-sessions" * self.shuts
         servers = [f"    server s{n} 127.0.0.1:{p}{more}" for n, p in enumerate(ports, 1)]
         return THEIRS.format(
             directory=directory,
@@ -126,6 +130,7 @@ class Scene:
             extra=self.lines[1],
             servers="\n".join(servers),
             relay=self.relay,
+            shuts="on-marked-down = shutdown-sessions" if self.shuts else "",
         )
 
 
@@ -134,8 +139,11 @@ class CounterCase(TestCase):
 
     timeout = 60
 
-    async def play(self, scene: Scene, *acts: Client) -> tuple[Rows, Rows]:
-        """HAProxy's rows and ours after the acts, by svname, once no session is left."""
+    async def play(self, scene: Scene, *acts: Client, meanwhile: bytes = b"") -> tuple[Rows, Rows]:
+        """HAProxy's rows and ours after the acts, by svname, once no session is left.
+
+        `meanwhile` is a command for the stats sockets, in the middle of the acts.
+        """
         binary = require("haproxy")
         directory = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, directory)
@@ -155,9 +163,13 @@ class CounterCase(TestCase):
         await proxy.start()
         await deferToThread(_until_up, directory / "theirs")
         for act in acts:
-            await gatherResults(
-                [deferToThread(act, port), deferToThread(act, proxy.port("f"))], consumeErrors=True
-            )
+            playing = [deferToThread(act, port), deferToThread(act, proxy.port("f"))]
+            if meanwhile:
+                await deferLater(reactor, 0.4)
+                for name in ("theirs", "ours"):
+                    answer = await deferToThread(ask, directory / name, meanwhile)
+                    self.assertEqual(answer, "\n")
+            await gatherResults(playing, consumeErrors=True)
         theirs = await self.settled(directory / "theirs")
         return theirs, await self.settled(directory / "ours")
 
@@ -172,9 +184,11 @@ class CounterCase(TestCase):
             await deferLater(reactor, 0.1)
         raise AssertionError(f"sessions are left: {before}")
 
-    async def compare(self, scene: Scene, *acts: Client, **different: str) -> None:
+    async def compare(
+        self, scene: Scene, *acts: Client, meanwhile: bytes = b"", **different: str
+    ) -> None:
         """The counters are equal, but for those that differ: ``f_econ="1 2"`` is theirs, ours."""
-        theirs, ours = await self.play(scene, *acts)
+        theirs, ours = await self.play(scene, *acts, meanwhile=meanwhile)
         columns = COUNTERS + (BYTES if scene.mode == "tcp" and scene.bytes_too else ())
         found = {
             f"{kind}_{column}": f"{theirs[name][column] or '-'} {row[column] or '-'}"

@@ -179,6 +179,11 @@ class TcpTests(CounterCase):
         scene = Scene(("greet-and-wait",), mode="tcp", client="300ms", server="900ms")
         await self.compare(scene, listen())
 
+    async def test_marked_down(self) -> None:
+        """The server is put into maintenance, which shuts its sessions down."""
+        scene = Scene(("greet-and-wait",), mode="tcp", shuts=True)
+        await self.compare(scene, listen(b"hi"), meanwhile=b"set server b/s1 state maint\n")
+
 
 class TwistedRelayTests(CounterCase):
     """Some of the same with the other relay."""
@@ -316,6 +321,18 @@ class HttpTests(CounterCase):
     async def test_aborted_by_server(self) -> None:
         """The server closes the connection amid its answer."""
         await self.compare(Scene(), listen(GET % b"/short"))
+
+    async def test_marked_down(self) -> None:
+        """The server is put into maintenance, which shuts its sessions down."""
+        scene, command = Scene(shuts=True), b"set server b/s1 state maint\n"
+        await self.compare(
+            scene, listen(GET % b"/hang"), meanwhile=command, f_hrsp_5xx="1 0", b_hrsp_5xx="1 0"
+        )
+
+    async def test_marked_down_amid_the_answer(self) -> None:
+        """The same amid an answer."""
+        scene, command = Scene(shuts=True), b"set server b/s1 state maint\n"
+        await self.compare(scene, listen(GET % b"/half"), meanwhile=command)
 
     async def test_intercepted(self) -> None:
         """The proxy answers the monitor's URI itself."""

@@ -222,8 +222,6 @@ class Pool(MultiService):
         if lease.established:
             lease.server.counters.shutdowns += 1
             self.counters.shutdowns += 1
-            lease.server.counters.server_aborts += 1
-            self.counters.server_aborts += 1
 
     def _lease_closed(self, lease: Lease) -> None:
         traffic = lease.traffic

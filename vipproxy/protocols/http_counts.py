@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vipproxy.counters import Counters
-from vipproxy.errors import BadResponse, ClientTimeout, ServerTimeout, SessionError
+from vipproxy.errors import (
+    BadResponse,
+    ClientTimeout,
+    ServerMarkedDown,
+    ServerTimeout,
+    SessionError,
+)
 
 
 def count_response(status: int, server: Counters, *others: Counters) -> None:
@@ -30,7 +36,7 @@ def count_failure(error: SessionError, begun: bool, concerned: Iterable[Counters
     """
     if isinstance(error, ClientTimeout):
         count_abort(concerned)
-    elif isinstance(error, BadResponse | ServerTimeout):
+    elif isinstance(error, BadResponse | ServerMarkedDown | ServerTimeout):
         for counters in concerned:
             counters.server_aborts += begun
             counters.response_errors += not begun or isinstance(error, BadResponse)

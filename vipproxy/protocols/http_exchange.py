@@ -12,6 +12,7 @@ from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import (
     ClientGone,
     ClientTimeout,
+    ServerMarkedDown,
     ServerTimeout,
     SessionError,
 )
@@ -314,6 +315,7 @@ class Exchange:
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
+        count_failure(ServerMarkedDown("the server was marked down"), self.begun, self._concerned())
         self._over = True
         if self._server is not None:
             self._server.hang_up()
