@@ -245,6 +245,19 @@ class HttpClient(Protocol):
             wish = self._wish = LeaseRequest(self.address, self.destination, cookie, key=key)
         return wish
 
+    @property
+    def bulk(self) -> int:
+        """Bytes of the request's body that are to come, and need not come through here."""
+        return self._requests.bulk
+
+    def body_moved(self, left: int) -> None:
+        """All but so many of them have gone to the server."""
+        self.patience.touch()
+        self._requests.body_moved(left)
+        if self._requests.done and self._exchange is not None:
+            self._state = BUSY
+            self._exchange.request_continued(b"", True)
+
     def block(self) -> None:
         """Read no more of the request for now."""
         self.blocked = True

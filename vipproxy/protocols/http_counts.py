@@ -1,8 +1,8 @@
-"""What an exchange counts as, in HAProxy's sense: who is to blame, and from when on."""
+"""What an exchange counts, and where: as HAProxy does it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from vipproxy.counters import Counters
 from vipproxy.errors import (
@@ -13,30 +13,48 @@ from vipproxy.errors import (
     SessionError,
 )
 
+if TYPE_CHECKING:
+    from vipproxy.protocols.http_exchange import Exchange
 
-def count_response(status: int, server: Counters, *others: Counters) -> None:
-    """A server's final response; its requests are those that it has answered."""
+
+def counters_of(exchange: Exchange) -> list[Counters]:
+    """The backend's, and the server's once there is one.
+
+    None while there is an attempt to connect: once cancelled, it counts by itself.
+    """
+    if exchange.attempt is not None:
+        return []
+    lease = exchange.lease
+    if lease is None:
+        return [exchange.backend.counters]
+    return [exchange.backend.counters, lease.server.counters]
+
+
+def count_response(exchange: Exchange, status: int) -> None:
+    """A server has answered; its requests are those that it has answered."""
+    assert exchange.lease is not None
+    server = exchange.lease.server.counters
     server.requests += 1
     server.responded(status)
-    for counters in others:
-        counters.responded(status)
+    exchange.client.frontend.counters.responded(status)
+    exchange.backend.counters.responded(status)
 
 
-def count_abort(concerned: Iterable[Counters]) -> None:
+def count_aborts(exchange: Exchange) -> None:
     """The client has left, or does not go on."""
-    for counters in concerned:
+    for counters in counters_of(exchange):
         counters.client_aborts += 1
 
 
-def count_failure(error: SessionError, begun: bool, concerned: Iterable[Counters]) -> None:
-    """There is no response, or not all of it if it has `begun`.
+def count_failure(exchange: Exchange, error: SessionError) -> None:
+    """There is no answer, or not all of it.
 
-    A response that breaks off is malformed as well as the server's abort; one that merely does not
+    An answer that breaks off is malformed as well as the server's abort; one that merely does not
     go on is that alone.
     """
     if isinstance(error, ClientTimeout):
-        count_abort(concerned)
+        count_aborts(exchange)
     elif isinstance(error, BadResponse | ServerMarkedDown | ServerTimeout):
-        for counters in concerned:
-            counters.server_aborts += begun
-            counters.response_errors += not begun or isinstance(error, BadResponse)
+        for counters in counters_of(exchange):
+            counters.server_aborts += exchange.begun
+            counters.response_errors += not exchange.begun or isinstance(error, BadResponse)
