@@ -109,6 +109,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._count_silence()
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -140,6 +141,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
+                self._count_silence()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -362,6 +364,14 @@ class HttpClient(Protocol):
             self.answer(408)
         else:
             self._close()
+
+    def _count_silence(self) -> None:
+        """A client that came, and went without a word, is a bad request to HAProxy."""
+        if self._state is HEAD and self._due and not self._requests.data:
+            counters = self.frontend.counters
+            counters.request_received(self.patience.seconds())
+            counters.request_errors += 1
+            counters.responded(400)
 
     def _abandon_exchange(self) -> None:
         exchange, self._exchange = self._exchange, None
