@@ -26,13 +26,13 @@ from vipproxy.sockets import (
     NON_BLOCKING_STREAM,
     accept_batch,
     accepted_socket,
-    give_away,
     hang_up,
     listening_socket,
     local_of,
     prepare,
     twisted_address,
 )
+from vipproxy.unix_sockets import made_file, remove
 from vipproxy.values import Address
 
 log = Logger()
@@ -61,9 +61,11 @@ class Listener:
         self._admits = admission(frontend)
         takes_sockets = ISocketFactory.providedBy(factory)
         self._let_in = self._hand_socket_over if takes_sockets else self._hand_transport_over
+        welcome = self._take_socket if takes_sockets else self._take_transport
         if frontend.options.accept_proxy:
-            welcome = self._take_socket if takes_sockets else self._take_transport
             self._let_in = partial(self._await_header, welcome)
+        elif address.is_unix:
+            self._let_in = partial(self._introduce, welcome)
         self._hand_over = self._let_in if self._admits is None else self._screen
         self._strangers: set[Stranger] = set()
         self._accepting = False
@@ -73,11 +75,10 @@ class Listener:
         self._socket = listening_socket(address, BACKLOG, freebind, share_port)
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
-        self.address = address if address.path is not None else local_of(self._socket)
-        if address.path is not None and frontend.options.unix is not None:
-            give_away(address.path, frontend.options.unix)
+        self.address = address if address.is_unix else local_of(self._socket)
+        self._made = made_file(address, frontend.options.unix) if address.is_unix else None
         anywhere = self.address.host in ANY_HOST or frontend.options.accept_proxy
-        self.destination = None if anywhere or address.path is not None else self.address
+        self.destination = None if anywhere or address.is_unix else self.address
 
     def start(self) -> None:
         """Begin to accept."""
@@ -95,6 +96,8 @@ class Listener:
             self._pause = None
         self._suspend()
         self._socket.close()
+        if self.address.is_unix:
+            remove(self.address, self._made)
         for stranger in list(self._strangers):
             stranger.close()
 
@@ -135,6 +138,10 @@ class Listener:
             self._let_in(sock.detach(), peer)
         else:
             sock.close()
+
+    def _introduce(self, welcome: Welcome, descriptor: int, peer: Address) -> None:
+        """Of a Unix socket."""
+        welcome(AnnouncedSocket(self._family, NON_BLOCKING_STREAM, 0, descriptor), peer)
 
     def _await_header(self, welcome: Welcome, descriptor: int, peer: Address) -> None:
         """`accept-proxy`."""

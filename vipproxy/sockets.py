@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import socket
-import stat
 from functools import cache
 from typing import Any
 
@@ -19,8 +17,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy import native
-from vipproxy.config.options import KeepaliveOptions, UnixOptions
+from vipproxy.config.options import KeepaliveOptions
 from vipproxy.interfaces import ITransports, Side, WhenLost
+from vipproxy.unix_sockets import listening_unix_socket
 from vipproxy.values import Address
 
 IP_FREEBIND = getattr(socket, "IP_FREEBIND", 15)
@@ -58,8 +57,8 @@ def listening_socket(
     """
     if address.descriptor is not None:
         return _inherited_socket(address.descriptor, backlog)
-    if address.path is not None:
-        return _unix_socket(address.path, backlog)
+    if address.is_unix:
+        return listening_unix_socket(address, backlog, share_port)
     sock = stream_socket(address)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,37 +74,6 @@ def listening_socket(
         sock.close()
         raise
     return sock
-
-
-def _unix_socket(path: str, backlog: int) -> socket.socket:
-    """A socket file that was there before is replaced: its proxy has gone, or is about to."""
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode):
-            os.unlink(path)
-    sock = socket.socket(socket.AF_UNIX, NON_BLOCKING_STREAM)
-    try:
-        sock.bind(path)
-        sock.listen(backlog)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def give_away(path: str, options: UnixOptions) -> None:
-    """Set permissions and owner of a Unix socket; raises OSError."""
-    if options.mode is not None:
-        os.chmod(path, int(options.mode, 8))
-    user, group = (_number(each) for each in (options.user, options.group))
-    try:
-        if user is not None or group is not None:
-            shutil.chown(path, user, group)  # type: ignore[arg-type]
-    except LookupError as error:
-        raise OSError(errno.EINVAL, str(error)) from None
-
-
-def _number(name: str | None) -> str | int | None:
-    return int(name) if name is not None and name.isdigit() else name
 
 
 def _inherited_socket(descriptor: int, backlog: int) -> socket.socket:
@@ -127,14 +95,14 @@ def accept_batch(listening: socket.socket, limit: int) -> list[Accepted]:
 
     Raises OSError where there is a client that cannot be accepted, and none before it could.
     """
-    if native.available:
+    if native.available and listening.family != socket.AF_UNIX:
         return native._engine.accept_batch(listening.fileno(), limit)
     accepted: list[Accepted] = []
     try:
         while len(accepted) < limit:
             client, peer = listening.accept()
             client.setblocking(False)
-            host, port = peer[:2] if isinstance(peer, tuple) else (UNKNOWN.host, UNKNOWN.port)
+            host, port = peer[:2] if peer else (UNKNOWN.host, UNKNOWN.port)
             accepted.append((client.detach(), host, port))
     except BlockingIOError:
         pass

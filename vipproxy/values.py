@@ -13,8 +13,11 @@ from vipproxy.counters import Counters
 
 @frozen(order=True)
 class Address:
-    """An IP address (v4 or v6, without brackets) and a TCP port; of a bind perhaps ``fd@N`` or
-    ``unix@PATH``, without a port."""
+    """An IP address (v4 or v6, without brackets) and a TCP port.
+
+    Of a bind it may be a Unix socket, or one that was inherited: then the host is ``unix@/path``,
+    ``abns@name`` or ``fd@N``.
+    """
 
     host: str
     port: int
@@ -25,12 +28,11 @@ class Address:
         return int(self.host[3:]) if self.host.startswith("fd@") else None
 
     @property
-    def path(self) -> str | None:
-        """Of the Unix socket that ``unix@PATH`` names."""
-        return self.host[5:] if self.host.startswith("unix@") else None
+    def is_unix(self) -> bool:
+        return self.host.startswith(("unix@", "abns@"))
 
     def __str__(self) -> str:
-        if self.host.startswith(("fd@", "unix@")):
+        if self.is_unix or self.descriptor is not None:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -38,6 +38,7 @@ LAYERS = (
     {"framing"},
     {"streams"},
     {"sockets", "timers"},
+    {"unix_sockets"},
     {"config"},
     {"interfaces"},
     {"errors"},

@@ -171,7 +171,7 @@ def _read_address(text: str) -> Address:
 
 
 def _read_bind(text: str) -> Address:
-    if re.fullmatch(r"fd@[0-9]{1,4}|unix@/\S{1,100}", text):
+    if re.fullmatch(r"fd@[0-9]{1,4}|unix@/[^\0]{1,106}|abns@[^\0]{1,106}", text):
         return Address(text, 0)
     return _read_address(text)
 
@@ -207,8 +207,8 @@ WHOLE_SECONDS: Kind[float] = _Simple("DURATION", _read_whole_seconds, _write_dur
 """Seconds as the kernel's keepalive knows them."""
 ADDRESS: Kind[Address] = _Simple("ADDRESS:PORT", _read_address)
 BIND: Kind[Address] = _Simple("ADDRESS:PORT", _read_bind)
-"""An address; or ``fd@N``, a listening socket that the process was started with; or
-``unix@PATH``."""
+"""An address; or a Unix socket, ``unix@/path`` or, with an abstract name, ``abns@name``; or
+``fd@N``, a listening socket that the process was started with."""
 FLAG: Kind[bool] = _Simple("on|off", _read_flag, lambda on: "on" if on else "off")
 TEXT: Kind[str] = _Simple("TEXT", _read_text)
 SECRET: Kind[str] = _Simple("SECRET", _read_text, lambda _: "********", secret=True)

@@ -150,7 +150,7 @@ class FrontendOptions:
         plugin("protocol", inline=False), help="the frontend's type", haproxy="mode"
     )
     bind: tuple[Address, ...] = option(
-        ListOf(BIND), help="where to listen; also fd@N (inherited) and unix@PATH", haproxy="bind"
+        ListOf(BIND), help="where to listen; fd@N is an inherited socket", haproxy="bind"
     )
     backend: str | None = option(
         TEXT, default=None, help="the pool that serves it", haproxy="default_backend"

@@ -20,8 +20,6 @@ union address {
 static PyObject *client(int fd, const union address *address)
 {
     char host[INET6_ADDRSTRLEN];
-    if (address->any.sa_family == AF_UNIX)
-        return Py_BuildValue("(isi)", fd, "0.0.0.0", 0); /* it has no address */
     bool six = address->any.sa_family == AF_INET6;
     const void *raw = six ? (const void *)&address->six.sin6_addr : &address->four.sin_addr;
     if (inet_ntop(address->any.sa_family, raw, host, sizeof host) == NULL)

@@ -63,6 +63,9 @@ def _bind(word: Word) -> Iterator[Part]:
             raise BadLine(f"'{word.text}' names no descriptor", word.place, "such as fd@3")
         yield Part(word.text, word.place)
         return
+    if word.text.startswith("abns@"):
+        yield Part(word.text, word.place)
+        return
     if word.text.startswith(("/", "unix@")):
         yield Part(f"unix@{word.text.removeprefix('unix@')}", word.place)
         return
@@ -79,7 +82,7 @@ def _family(word: Word) -> tuple[str, str]:
     """The family that an address names, and the address without it."""
     match = _PREFIX.match(word.text)
     if word.text.startswith("/") or (match and match.group(1) in ("unix", "abns", "sockpair")):
-        raise BadLine("Unix sockets are not supported yet", word.place)
+        raise BadLine("Unix sockets of servers are not supported yet", word.place)
     if match is None:
         return "", word.text
     if match.group(1) not in FAMILIES:
