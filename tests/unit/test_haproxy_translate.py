@@ -350,6 +350,86 @@ class FrontendTests(SynchronousTestCase):
         self.assertEqual([each.name for each in load_cfg(text).config.frontends], ["f"])
 
 
+class StatsTests(SynchronousTestCase):
+    def stats(self, *lines: str) -> dict[str, str]:
+        body = "".join(f" {line}\n" for line in lines)
+        found = settings(f"{HEAD} mode http\nlisten s\n bind :80\n{body}", "frontend")
+        return {each.key: each.value for each in found}
+
+    def test_page(self) -> None:
+        """Each word of the page has its own here."""
+        found = self.stats(
+            "stats enable",
+            "stats uri /x",
+            "stats realm A\\ B",
+            "stats auth a:b",
+            "stats auth c:d",
+            "stats refresh 5",
+            "stats hide-version",
+            "stats show-legends",
+            "stats show-node n1",
+            "stats show-desc two words",
+            "stats scope .",
+            "stats admin if TRUE",
+        )
+        self.assertEqual(
+            found,
+            {
+                "protocol": "stats",
+                "bind": "0.0.0.0:80",
+                "stats-uri": "/x",
+                "stats-realm": "A B",
+                "stats-auth": "a:b c:d",
+                "stats-refresh": "5s",
+                "stats-hide-version": "on",
+                "stats-show-legends": "on",
+                "stats-show-node": "n1",
+                "stats-show-desc": "two words",
+                "stats-scope": "s",
+                "stats-admin": "on",
+            },
+        )
+
+    def test_defaults(self) -> None:
+        """What HAProxy does not show by itself is not shown: the node, and metrics."""
+        (section,) = (
+            each
+            for each in load_cfg(
+                f"{HEAD} mode http\nlisten s\n bind :80\n stats enable\n"
+            ).document.sections
+            if each.kind == "frontend"
+        )
+        implied = {each.key: each.value for each in section.settings if each.implied}
+        self.assertEqual(implied, {"stats-show-node": "off", "metrics-uri": "off"})
+
+    def test_metrics(self) -> None:
+        """The exporter is asked for by a rule, and asks nobody for a password."""
+        found = self.stats("http-request use-service prometheus-exporter if { path /m }")
+        self.assertEqual((found["metrics-uri"], found["metrics-auth"]), ("/m", "off"))
+
+    def test_not_supported(self) -> None:
+        """Conditions, other rules, and statistics in the midst of a service."""
+        head = f"{HEAD} mode http\nlisten s\n bind :80\n stats enable\n"
+        for line, problem in (
+            (
+                "stats admin if LOCALHOST",
+                "9:2: error: 'stats admin' under another condition than TRUE is not supported yet",
+            ),
+            (
+                "http-request deny",
+                "9:2: error: 'http-request' where the statistics are is not supported yet",
+            ),
+            (
+                "server a 127.0.0.1:80",
+                "8:2: error: statistics in listen 's', which also serves a backend, are not "
+                "supported yet",
+            ),
+            ("stats foo", "9:8: error: unknown stats parameter 'foo' in listen 's'"),
+            ("stats auth", "9:2: error: 'stats auth' expects USER:PASSWORD"),
+        ):
+            self.assertIn(problem, said(f"{head} {line}\n"))
+
+
 class OurLines(SynchronousTestCase):
     def test_everywhere(self) -> None:
         """A comment for vipproxy sets an option of ours, in any section."""

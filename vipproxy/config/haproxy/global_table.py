@@ -46,18 +46,8 @@ SECTION = (
     Keyword("thread-groups", Noted(THREADS), IN),
     Keyword("thread-group", Noted(THREADS), IN),
     Keyword("numa-cpu-mapping", Noted(THREADS), IN),
-    Keyword(
-        "node",
-        if_known(
-            "global", "node", Direct("node", "", text), "the statistics give the machine's name"
-        ),
-        IN,
-    ),
-    Keyword(
-        "description",
-        if_known("global", "description", Kept("`description`"), "it is for people"),
-        IN,
-    ),
+    Keyword("node", Direct("node", "", text), IN),
+    Keyword("description", Kept("`description`"), IN),
     Keyword("log", if_known("global", "log", Kept("`log` and `log NAME`"), UNLOGGED), IN),
     Keyword("log-tag", if_known("global", "log-tag", Direct("log-tag", "", text), UNLOGGED), IN),
     Keyword("log-send-hostname", Noted("`format rfc3164` of a log has the name"), IN),

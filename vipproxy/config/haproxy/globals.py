@@ -55,7 +55,7 @@ def _stats_sockets(files: Files) -> Iterator[Setting]:
 
 def _description(files: Files) -> Iterator[Setting]:
     for each in files.globals:
-        if each.name == "description" and known("global", "description"):
+        if each.name == "description":
             parts = [Part(word.text, word.place) for word in each.arguments]
             yield setting("description", each, parts)
 

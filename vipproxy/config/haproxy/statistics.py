@@ -45,23 +45,11 @@ def stats_settings(files: Files, proxy: Proxy, protocol: Setting) -> Iterator[Se
     if accounts:
         parts = [_account(files, each) for each in accounts]
         yield made("stats-auth", parts, accounts[0].place)
-    yield from _optional(files, proxy, said)
-
-
-def _optional(files: Files, proxy: Proxy, said: list[Statement]) -> Iterator[Setting]:
-    """What the page may have; a keyword whose option is not there is told."""
-    keys = files.protocol_keys("stats")
-    for each in _choices(proxy, said):
-        if each.key in keys:
-            yield each
-        elif each.key in ("stats-scope", "stats-admin"):
-            raise BadLine(f"'{each.key.replace('-', ' ')}' is not supported yet", each.key_place)
-        elif not each.implied and each.key.startswith("stats-"):
-            name = each.key.replace("-", " ", 1)
-            files.note_once(name, "the page shows what it has", each.key_place)
+    yield from _choices(proxy, said)
 
 
 def _choices(proxy: Proxy, said: list[Statement]) -> Iterator[Setting]:
+    """What the page shows, and whether it may change anything."""
     for name, key in FLAGS.items():
         statement = _last(said, name)
         if statement is not None:
