@@ -520,3 +520,31 @@ class Http(SameFile):
                 return data.partition(b"\r\n\r\n")[2], data[9:18], end
 
             self.assertEqual(self.both(text, script)[0], b"sorry\n")
+
+    def test_statistics(self) -> None:
+        """The page beside a service: who may see it, and that all else is the service's."""
+        node = self.node(web(page(b"served")))
+        text = self.text(
+            node,
+            front="    stats enable\n    stats uri /st\n    stats realm x\n    stats auth a:b\n",
+        )
+
+        def script(door: Door) -> object:
+            found = []
+            for path, login in (
+                ("/st", ""),
+                ("/st;csv", "Authorization: Basic YTpi\r\n"),
+                ("/s", ""),
+            ):
+                request = f"GET {path} HTTP/1.1\r\nHost: a\r\n{login}Connection: close\r\n\r\n"
+                status, kept, body = fields(door.talk(request.encode())[0])
+                asked = [each for each in kept if each.startswith((b"www-", b"content-type"))]
+                found.append((status, asked, b"# pxname,svname" in body))
+            return found
+
+        expected = [
+            b"HTTP/1.1 401 Unauthorized",
+            b"HTTP/1.1 200 OK",
+            b"HTTP/1.1 200 OK",
+        ]
+        self.assertEqual([each[0] for each in self.both(text, script)], expected)

@@ -402,6 +402,13 @@ class StatsTests(SynchronousTestCase):
         implied = {each.key: each.value for each in section.settings if each.implied}
         self.assertEqual(implied, {"stats-show-node": "off", "metrics-uri": "off"})
 
+    def test_beside_a_service(self) -> None:
+        """A section that serves may show them, too."""
+        found = self.stats("stats enable", "stats auth a:b", "server s 127.0.0.1:80")
+        self.assertEqual((found["protocol"], found["stats-auth"]), ("http", "a:b"))
+        found = self.stats("stats uri /x", "server s 127.0.0.1:80")
+        self.assertEqual(found["stats-uri"], "/x")
+
     def test_metrics(self) -> None:
         """The exporter is asked for by a rule, and asks nobody for a password."""
         found = self.stats("http-request use-service prometheus-exporter if { path /m }")
@@ -420,9 +427,13 @@ class StatsTests(SynchronousTestCase):
                 "9:2: error: 'http-request' where the statistics are is not supported yet",
             ),
             (
-                "server a 127.0.0.1:80",
-                "8:2: error: statistics in listen 's', which also serves a backend, are not "
+                "server a 127.0.0.1:80\n stats admin if TRUE",
+                "10:2: error: 'stats admin' in listen 's', which also serves a backend, is not "
                 "supported yet",
+            ),
+            (
+                "\nbackend b\n stats enable",
+                "11:2: error: statistics in a backend are not supported yet",
             ),
             ("stats foo", "9:8: error: unknown stats parameter 'foo' in listen 's'"),
             ("stats auth", "9:2: error: 'stats auth' expects USER:PASSWORD"),

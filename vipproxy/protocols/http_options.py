@@ -20,6 +20,7 @@ from vipproxy.config.rule_options import (
     request_rules,
     response_rules,
 )
+from vipproxy.protocols.stats_page import PageOptions
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -49,7 +50,7 @@ class ForwardedOptions:
 
 
 @frozen
-class HttpOptions:
+class HttpOptions(PageOptions):
     """What an http frontend adds to the keys of every frontend."""
 
     monitor_uri: str | None = option(
@@ -57,6 +58,12 @@ class HttpOptions:
         default=None,
         help="a path that the proxy itself answers, with 200, for whoever watches it",
         haproxy="monitor-uri",
+    )
+    stats_uri: str | None = option(
+        TEXT,
+        default=None,
+        help="where the statistics page is; what begins so is not asked of servers",
+        haproxy="stats uri",
     )
     timeout_http_request: float | None = option(
         DURATION,
@@ -146,6 +153,7 @@ class HttpOptions:
     )
 
     def __attrs_post_init__(self) -> None:
-        uri = self.monitor_uri
-        if uri is not None and not (uri.startswith("/") and uri.isascii()):
-            raise ValueError(f"the URI '{uri}' must begin with '/' and be plain ASCII")
+        for uri in (self.monitor_uri, self.stats_uri):
+            if uri is not None and not (uri.startswith("/") and uri.isascii()):
+                raise ValueError(f"the URI '{uri}' must begin with '/' and be plain ASCII")
+        super().__attrs_post_init__()

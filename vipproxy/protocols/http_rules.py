@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import RequestHead
-from vipproxy.interfaces import IBackend
+from vipproxy.interfaces import IBackend, IFrontend
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.protocols.http_response_rules import subject_of
 from vipproxy.protocols.http_route import Route
@@ -21,6 +21,7 @@ from vipproxy.rules.subject import Subject
 if TYPE_CHECKING:
     from vipproxy.protocols.http import HttpFactory
     from vipproxy.protocols.http_client import HttpClient
+    from vipproxy.protocols.http_page import StatsPage
 
 
 def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
@@ -33,9 +34,18 @@ def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
         options.redirect,
         options.use_backend,
         options.monitor_fail,
+        options.stats_uri,
         backend is not None and (backend.options.http_request or backend.options.redirect),
     )
     return any(rules)
+
+
+def _page(frontend: IFrontend, options: HttpOptions) -> StatsPage | None:
+    if options.stats_uri is None:
+        return None
+    from vipproxy.protocols.http_page import StatsPage  # heavy, and seldom wanted
+
+    return StatsPage(frontend, options)
 
 
 class RequestRules:
@@ -52,6 +62,7 @@ class RequestRules:
             compile_rules(options.redirect, scope),
         )
         self._choose = compile_choice(options.use_backend, scope)
+        self._page = _page(frontend, options)
 
     def route(self, client: HttpClient, head: RequestHead) -> Route | None:
         """The way that a request takes; None where the client is answered already."""
@@ -71,7 +82,7 @@ class RequestRules:
             return None
 
     def _route(self, client: HttpClient, subject: Subject) -> Route | None:
-        if self._ended(client, subject, self._lists, None):
+        if self._ended(client, subject, self._lists, None) or self._shown(client, subject):
             return None
         backend = None if self._choose is None else self._choose(subject)
         route = self._factory.route if backend is None else self._factory.route_to(backend)
@@ -82,6 +93,16 @@ class RequestRules:
         if self._ended(client, subject, route.request_rules, route.backend):
             return None
         return route
+
+    def _shown(self, client: HttpClient, subject: Subject) -> bool:
+        """The statistics page, behind the frontend's rules."""
+        assert subject.request is not None
+        said = None if self._page is None else self._page.answer(subject.request)
+        if said is None:
+            return False
+        client.frontend.counters.intercepted += 1
+        client.respond(said)
+        return True
 
     def _answer_monitor(self, client: HttpClient, subject: Subject) -> None:
         client.frontend.counters.intercepted += 1

@@ -6,8 +6,6 @@ The URI is a prefix; after it ``;csv``, ``;json`` and others may follow (configu
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
@@ -16,17 +14,19 @@ from vipproxy.admin.columns import rows
 from vipproxy.admin.csv import DETAILS, as_csv
 from vipproxy.admin.filters import Filter
 from vipproxy.admin.json import as_json
-from vipproxy.admin.page import PageOptions, as_page
+from vipproxy.admin.page import PageOptions as Appearance
+from vipproxy.admin.page import as_page
 from vipproxy.admin.place import Place
 from vipproxy.admin.prometheus import CONTENT_TYPE, Scrape, as_metrics
 from vipproxy.admin.schema import SCHEMA
 from vipproxy.admin.typed import stat_as_json
-from vipproxy.config import TEXT, ListOf, option
-from vipproxy.config.kinds import FLAG, PATH, WHOLE_SECONDS
+from vipproxy.config import TEXT, option
+from vipproxy.config.kinds import FLAG
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IFrontend, IProtocolPlugin
 from vipproxy.protocols.stats_actions import DENIED, Actions
-from vipproxy.protocols.stats_auth import CREDENTIALS, Credentials, Guard, read_credentials
+from vipproxy.protocols.stats_auth import Guard, read_credentials
+from vipproxy.protocols.stats_page import PageOptions
 from vipproxy.protocols.stats_server import Answer, StatsFactory
 
 _UNAUTHORIZED = (
@@ -50,7 +50,7 @@ _JSON = b"application/json"
 
 
 @frozen
-class StatsOptions:
+class StatsOptions(PageOptions):
     """The keys that a frontend with ``protocol = stats`` adds."""
 
     monitor_uri: str | None = option(
@@ -59,47 +59,11 @@ class StatsOptions:
     stats_uri: str = option(
         TEXT, default="/haproxy?stats", help="where the page is", haproxy="stats uri"
     )
-    stats_realm: str = option(
-        TEXT, default="HAProxy Statistics", help="what a browser asks for", haproxy="stats realm"
-    )
-    stats_auth: tuple[Credentials, ...] = option(
-        ListOf(CREDENTIALS),
-        default=(),
-        help="who may look; all may where nobody is named",
-        haproxy="stats auth",
-    )
-    stats_auth_file: Path | None = option(
-        PATH, default=None, help="a file with one user:password a line, instead of stats-auth"
-    )
-    stats_refresh: float | None = option(
-        WHOLE_SECONDS, default=None, help="the page reloads itself", haproxy="stats refresh"
-    )
     stats_admin: bool = option(
         FLAG,
         default=False,
         help="servers can be taken out, put back and the like on the page",
         haproxy="stats admin",
-    )
-    stats_scope: tuple[str, ...] = option(
-        ListOf(TEXT), default=(), help="shows these proxies alone", haproxy="stats scope"
-    )
-    stats_hide_version: bool = option(
-        FLAG, default=False, help="the version is not shown", haproxy="stats hide-version"
-    )
-    stats_show_legends: bool = option(
-        FLAG,
-        default=False,
-        help="addresses, cookies and algorithms are shown in CSV and JSON, too",
-        haproxy="stats show-legends",
-    )
-    stats_show_node: str = option(
-        TEXT, default="on", help="on, off, or the name to show", haproxy="stats show-node"
-    )
-    stats_show_desc: str | None = option(
-        TEXT,
-        default=None,
-        help="a text to show; by default the description in [global]",
-        haproxy="stats show-desc",
     )
     metrics_uri: str = option(
         TEXT,
@@ -117,10 +81,7 @@ class StatsOptions:
         for uri in uris:
             if uri is not None and not (uri.startswith("/") and uri.isascii()):
                 raise ValueError(f"the URI '{uri}' must begin with '/' and be plain ASCII")
-        if not (self.stats_realm.isascii() and self.stats_realm.isprintable()):
-            raise ValueError("'stats-realm' must be plain ASCII")
-        if self.stats_auth and self.stats_auth_file is not None:
-            raise ValueError("'stats-auth' and 'stats-auth-file' exclude each other")
+        super().__attrs_post_init__()
 
 
 @implementer(IProtocolPlugin)
@@ -223,9 +184,9 @@ class StatsSite:
             names=self._options.stats_scope,
         )
 
-    def _page_options(self, place: Place, outcome: str) -> PageOptions:
+    def _page_options(self, place: Place, outcome: str) -> Appearance:
         options, actions = self._options, self._actions
-        return PageOptions(
+        return Appearance(
             place,
             options.stats_refresh,
             outcome=outcome,

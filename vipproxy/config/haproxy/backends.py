@@ -25,6 +25,10 @@ def backend_section(files: Files, proxy: Proxy) -> Section | None:
     servers = server_lines(files, proxy)
     if proxy.kind == "listen" and not servers:
         return None
+    stats = [each for each in proxy.statements if each.name.startswith("stats ")]
+    if proxy.kind == "backend" and stats:
+        message = "statistics in a backend are not supported yet"
+        files.bad(BadLine(message, stats[0].place, "the frontend may have them"))
     line, column, length = proxy.place
     settings = [
         *_settings(files, proxy, servers),

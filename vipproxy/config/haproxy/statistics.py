@@ -1,4 +1,4 @@
-"""`stats ...` of a section -> the options of `protocol = stats`."""
+"""`stats ...` of a section -> the statistics page, alone (`protocol = stats`) or with a service."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ def exporter(proxy: Proxy) -> Statement | None:
 
 
 def stats_settings(files: Files, proxy: Proxy, protocol: Setting) -> Iterator[Setting]:
-    """What `protocol = stats` needs; the same elsewhere is told."""
+    """The page, on a frontend of its own or of a service."""
     said = proxy.under("stats")
     if protocol.value == "tcp" or not (said or protocol.value == "stats"):
         return
-    if protocol.value != "stats":
-        message = f"statistics in {proxy.label}, which also serves a backend, are not supported yet"
-        raise BadLine(message, said[0].place, "a listen section of their own")
+    if protocol.value == "http" and _last(said, "stats uri") is None:
+        yield _implied(proxy, "stats-uri", "/haproxy?stats")
     for name, (key, read) in SINGLE.items():
         statement = _last(said, name)
         if statement is not None:
@@ -46,10 +45,18 @@ def stats_settings(files: Files, proxy: Proxy, protocol: Setting) -> Iterator[Se
         parts = [_account(files, each) for each in accounts]
         yield made("stats-auth", parts, accounts[0].place)
     yield from _choices(proxy, said)
+    if protocol.value == "stats":
+        yield from _metrics(proxy)
+        yield from _changes(said)
+    elif (admin := _last(said, "stats admin")) is not None:
+        message = (
+            f"'stats admin' in {proxy.label}, which also serves a backend, is not supported yet"
+        )
+        raise BadLine(message, admin.place, "a listen section of its own")
 
 
 def _choices(proxy: Proxy, said: list[Statement]) -> Iterator[Setting]:
-    """What the page shows, and whether it may change anything."""
+    """What the page shows."""
     for name, key in FLAGS.items():
         statement = _last(said, name)
         if statement is not None:
@@ -62,12 +69,14 @@ def _choices(proxy: Proxy, said: list[Statement]) -> Iterator[Setting]:
     scopes = [each for each in said if each.name == "stats scope"]
     if scopes:
         yield made("stats-scope", [_scope(proxy, each) for each in scopes], scopes[0].place)
+    if _last(said, "stats show-node") is None:
+        yield _implied(proxy, "stats-show-node", "off")
+
+
+def _changes(said: list[Statement]) -> Iterator[Setting]:
     admin = _last(said, "stats admin")
     if admin is not None:
         yield setting("stats-admin", admin, [_admin(admin)])
-    if _last(said, "stats show-node") is None:
-        yield _implied(proxy, "stats-show-node", "off")
-    yield from _metrics(proxy)
 
 
 def _last(said: list[Statement], name: str) -> Statement | None:
