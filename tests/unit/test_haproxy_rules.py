@@ -94,6 +94,25 @@ class RuleTests(SynchronousTestCase):
             "16:5: warning: 'http-request' is ignored: frontend 'web' is in tcp mode", found
         )
 
+    def test_old_form(self) -> None:
+        """reqadd and rspadd, as they were before HAProxy 2.1."""
+        lines = " reqadd X-A:\\ b%c if { ssl_fc }\n rspadd X-B:\\ 'd e'\n"
+        text = f"{HEAD}frontend f\n bind :80\n{lines} default_backend b\nbackend b\n"
+        loaded = load_cfg(text)
+        rules = [
+            (each.key, each.value)
+            for section in loaded.document.sections
+            for each in section.settings
+            if each.key.startswith("http-re")
+        ]
+        self.assertEqual(
+            rules,
+            [
+                ("http-request", "add-header X-A b%%c if { ssl_fc }"),
+                ("http-response", 'add-header X-B "d e"'),
+            ],
+        )
+
     def test_alone(self) -> None:
         """A frontend may redirect everybody, and have no backend."""
         text = HEAD + "frontend f\n    bind :8080\n    redirect scheme https\n"

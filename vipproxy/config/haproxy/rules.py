@@ -20,7 +20,9 @@ LISTS = {
     "monitor fail": "monitor-fail",
 }
 """HAProxy's keywords of rules, and our keys."""
-HTTP_ONLY = ("http-request", "http-response", "redirect", "monitor fail", "errorfile")
+ADDING = {"reqadd": "http-request", "rspadd": "http-response"}
+"""How a header was added before HAProxy 2.1: ``reqadd X-A:\\ b``."""
+HTTP_ONLY = (*ADDING, "http-request", "http-response", "redirect", "monitor fail", "errorfile")
 OF_CLIENTS = ("tcp-request connection", "tcp-request content", "use_backend", "monitor fail")
 """What frontends alone have."""
 
@@ -29,7 +31,7 @@ def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterato
     """The rules of a section, as a frontend or as a backend; a listen section's are the former."""
     if proxy.kind == "listen" and not front:
         return
-    for statement in proxy.both("acl", "errorfile", *LISTS):
+    for statement in proxy.both("acl", "errorfile", *LISTS, *ADDING):
         if mode == "stats":
             _only_exporter(files, statement)
             continue
@@ -39,7 +41,7 @@ def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterato
                 files.warn(message, statement.place)
             continue
         try:
-            yield _rule(statement, front)
+            yield _rule(files, statement, front)
         except BadLine as error:
             files.bad(error)
 
@@ -54,7 +56,7 @@ def _only_exporter(files: Files, statement: Statement) -> None:
         files.bad(BadLine(message, statement.place))
 
 
-def _rule(statement: Statement, front: bool) -> Setting:
+def _rule(files: Files, statement: Statement, front: bool) -> Setting:
     name, words = statement.name, statement.arguments
     if not front and name in OF_CLIENTS:
         raise BadLine(f"'{name}' in a backend is not supported yet", statement.place)
@@ -65,7 +67,21 @@ def _rule(statement: Statement, front: bool) -> Setting:
         return setting(f"errorfile {status.text}", statement, [Part(path.text, path.place)])
     if name == "acl":
         return setting(f"acl {words[0].text}", statement, _parts(words[1:]))
+    if name in ADDING:
+        files.note(f"'{name}' is the old form of '{ADDING[name]} add-header'", statement.place)
+        return setting(ADDING[name], statement, _added(statement))
     return setting(LISTS[name], statement, _parts(words))
+
+
+def _added(statement: Statement) -> Iterator[Part]:
+    """The name and the value of a header in one word, and a condition."""
+    word, *condition = statement.arguments
+    name, colon, value = word.text.partition(":")
+    if not colon or not value.strip():
+        raise BadLine(f"'{statement.name}' expects a header and its value", word.place, "X-A:\\ b")
+    yield Part("add-header", statement.place)
+    yield Part(f"{quote(name)} {quote(value.strip().replace('%', '%%'))}", word.place)
+    yield from _parts(tuple(condition))
 
 
 def _parts(words: tuple[Word, ...]) -> Iterator[Part]:
