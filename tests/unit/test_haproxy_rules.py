@@ -94,6 +94,17 @@ class RuleTests(SynchronousTestCase):
             "16:5: warning: 'http-request' is ignored: frontend 'web' is in tcp mode", found
         )
 
+    def test_inspection(self) -> None:
+        """What a TCP client says may be waited for."""
+        text = (
+            f"{HEAD}frontend f\n mode tcp\n bind :443\n tcp-request inspect-delay 5s\n"
+            " tcp-request content accept if { req_ssl_hello_type 1 }\n"
+            " use_backend b if { req_ssl_sni -i a.example }\nbackend b\n server s 127.0.0.1:1\n"
+        )
+        self.assertEqual(said(text), [])
+        (front,) = load_cfg(text).config.frontends
+        self.assertEqual(front.protocol_options.tcp_request_inspect_delay, 5.0)
+
     def test_old_form(self) -> None:
         """reqadd and rspadd, as they were before HAProxy 2.1."""
         lines = " reqadd X-A:\\ b%c if { ssl_fc }\n rspadd X-B:\\ 'd e'\n"

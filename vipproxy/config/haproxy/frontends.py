@@ -24,6 +24,7 @@ from vipproxy.config.haproxy.statistics import exporter, stats_settings
 from vipproxy.config.haproxy.units import text, timeout
 
 MODES = ("tcp", "http")
+TCP_ONLY = ("tcp-request-inspect-delay",)
 HTTP_ONLY = ("timeout-http-request", "timeout-http-keep-alive")
 
 
@@ -111,7 +112,7 @@ def _own(files: Files, proxy: Proxy, protocol: Setting) -> Iterator[Setting]:
             if protocol.value == "tcp":
                 message = f"'{key.replace('-', ' ', 1)}' is ignored: {proxy.label} is in tcp mode"
                 files.warn(message, each.key_place)
-        else:
+        elif key not in TCP_ONLY or protocol.value == "tcp":
             yield each
 
 

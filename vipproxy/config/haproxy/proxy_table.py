@@ -182,7 +182,11 @@ SECTION = (
     Keyword("tcp-request connection", Kept("`tcp-request-connection`"), FRONTS),
     Keyword("tcp-request content", Kept("`tcp-request-content`")),
     Keyword("tcp-request session", Refused(), FRONTS),
-    Keyword("tcp-request inspect-delay", Noted("rules wait for what they ask for"), EVERYWHERE),
+    Keyword(
+        "tcp-request inspect-delay",
+        Direct("tcp-request-inspect-delay", FRONT, timeout, TIME),
+        FRONTS,
+    ),
     Keyword("tcp-response", Refused()),
     Keyword("redirect", Kept("`redirect`"), "FLB"),
     Keyword("errorfile", Kept("`errorfile STATUS`")),
