@@ -110,6 +110,16 @@ class AnyFile(SynchronousTestCase):
         count = len(problems.lines)
         self.assertTrue(all(1 <= each.line <= count for each in problems.sorted))
 
+    @settings(max_examples=200, deadline=None)
+    @given(st.text() | st.binary().map(lambda data: data.decode("utf-8", "replace")))
+    def test_any_text(self, text: str) -> None:
+        """So is any text at all, and what a report shows of it a terminal can be given."""
+        try:
+            report = load_cfg(f"global\n{text}").problems.report()
+        except ConfigError as error:
+            report = error.report
+        self.assertTrue(all(c.isprintable() or c in "\n\t" for c in report))
+
     @settings(max_examples=150, deadline=None)
     @given(configurations)
     def test_converted(self, text: str) -> None:

@@ -27,8 +27,14 @@ from vipproxy.service import ProxyService
 FOREVER = 24 * 86400.0
 """Seconds that sessions have at a soft stop without ``hard-stop-after``."""
 
-IGNORED = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGQUIT)
-"""HAProxy's signals for reports, reloads and pauses, which would end a process by default."""
+IGNORED = {
+    signal.SIGHUP: "there is no dump of servers; the stats socket shows them",
+    signal.SIGUSR2: "a reload is not supported yet; the configuration stays as it is",
+    signal.SIGTTIN: "ports are never paused",
+    signal.SIGTTOU: "ports are shared with the process that comes, and need no pause",
+    signal.SIGQUIT: "there are no memory pools to dump",
+}
+"""HAProxy's signals that would end a process by default, and why they do nothing here."""
 
 
 def run(loaded: Loaded, arguments: Arguments, console: Console) -> int:
@@ -129,7 +135,8 @@ class Server:
                     os.kill(pid, number)
 
     def _ignore(self, number: int) -> None:
-        self._console.notice(f"{signal.Signals(number).name} has nothing to do here")
+        name = signal.Signals(number).name
+        self._console.warning(f"{name}: {IGNORED[signal.Signals(number)]}")
 
     def _soft_stop(self) -> None:
         """No new clients; those who are here may stay until they go."""
