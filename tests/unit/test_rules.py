@@ -23,6 +23,8 @@ from vipproxy.config.rule_kinds import (
 from vipproxy.config.words import Words
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import parse_request
+from vipproxy.protocols.http import HttpFactory
+from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.rules.answers import Answer
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.lists import compile_rules, run
@@ -223,6 +225,15 @@ class ClientTests(SynchronousTestCase):
         """A name that is no backend's is passed over."""
         it = proxy(use_backend=(USE_BACKEND.parse("%[req.hdr(host)]"),))
         self.assertIn(b"GET / HTTP/1.1\r\n", it.ask())
+
+    def test_nowhere(self) -> None:
+        """Without any backend a request is answered all the same."""
+        it = proxy()
+        it.frontend.backend = None  # type: ignore[assignment]
+        it.factory = HttpFactory(it.frontend, HttpOptions())
+        client = it.connect()
+        client.receive(GET)
+        self.assertTrue(client.sent.startswith(b"HTTP/1.1 503 "))
 
     def test_response(self) -> None:
         """A denied response is replaced, its server's connection not used again."""

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 
 def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
-    """Whether there are rules for an http frontend's requests; with `use-backend` there are."""
+    """Whether rules are asked about an http frontend's requests: also where nothing else says
+    what is to become of them."""
     rules = (
+        backend is None,
         options.tcp_request_content,
         options.http_request,
         options.redirect,
