@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote_to_bytes
 
@@ -96,6 +97,7 @@ def _response(subject: Subject) -> ResponseHead:
     return subject.response
 
 
+@lru_cache(1024)
 def _address(host: str) -> Sequence[Value]:
     address = ip_address(host.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
