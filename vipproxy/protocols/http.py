@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
-from vipproxy.interfaces import IBackend, IFrontend, IProtocolPlugin
+from vipproxy.interfaces import IBackend, ICopyingRelay, IFrontend, IProtocolPlugin
 from vipproxy.protocols.http_client import HttpClient
 from vipproxy.protocols.http_forwarded import Forwarding
 from vipproxy.protocols.http_idle import IdleConnections
@@ -28,6 +28,9 @@ class HttpFactory(Factory):
         self.frontend, self.options = frontend, options
         self.timer = IdleTimer(frontend.clock)
         self.clients: set[HttpClient] = set()
+        relay = frontend.relay
+        self.bulk_relay = relay if ICopyingRelay.providedBy(relay) else None
+        """Moves large bodies; None where it cannot."""
         self.keeps_clients = not options.httpclose
         """A client may send another request."""
         self.reuses_at_once = options.http_reuse == "always"
