@@ -39,6 +39,7 @@ LAYERS = (
     {"streams"},
     {"sockets", "timers"},
     {"config"},
+    {"unix_sockets"},
     {"interfaces"},
     {"errors"},
     {"values"},

@@ -13,7 +13,7 @@ from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.config.declare import option
 from vipproxy.config.http_kinds import FIELD_CHANGE, FIELD_NAME, HeaderChanges
 from vipproxy.config.kinds import (
-    ADDRESS,
+    BIND,
     DURATION,
     FLAG,
     PATH,
@@ -116,7 +116,7 @@ class FrontendOptions:
         plugin("protocol", inline=False), help="the frontend's type", haproxy="mode"
     )
     bind: tuple[Address, ...] = option(
-        ListOf(ADDRESS), help="where to listen; the addresses need not exist yet", haproxy="bind"
+        ListOf(BIND), help="where to listen; the addresses need not exist yet", haproxy="bind"
     )
     backend: str | None = option(
         TEXT, default=None, help="the pool that serves it", haproxy="default_backend"
