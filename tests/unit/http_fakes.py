@@ -342,6 +342,7 @@ class FakeFrontend:
     counters: Counters = field(factory=Counters)
     relay: FakeRelay = field(factory=FakeRelay)
     cluster: Any = None
+    control: Any = None
     destination: Address | None = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)

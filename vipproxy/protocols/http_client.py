@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
-    INegotiated,
     IPushProducer,
     ISSLTransport,
 )
@@ -25,26 +22,13 @@ from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
+from vipproxy.protocols.http_state import BODY, BUSY, CLOSING, HEAD
 from vipproxy.rules.answers import Answer
-from vipproxy.sockets import UNKNOWN, address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, can_half_close, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
     from vipproxy.protocols.http import HttpFactory
-
-
-class State(Enum):
-    HEAD = auto()
-    """Waiting for a request, or reading its head."""
-    BODY = auto()
-    """Reading a request's body, while its exchange runs."""
-    BUSY = auto()
-    """The request is read; its response is not complete."""
-    CLOSING = auto()
-    """What still comes is dropped."""
-
-
-HEAD, BODY, BUSY, CLOSING = State
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -125,6 +109,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._count_silence()
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -156,6 +141,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
+                self._count_silence()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -368,6 +354,14 @@ class HttpClient(Protocol):
         else:
             self._close()
 
+    def _count_silence(self) -> None:
+        """A client that came, and went without a word, is a bad request to HAProxy."""
+        if self._state is HEAD and self._due and not self._requests.data:
+            counters = self.frontend.counters
+            counters.request_received(self.patience.seconds())
+            counters.request_errors += 1
+            counters.responded(400)
+
     def _abandon_exchange(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -382,7 +376,7 @@ class HttpClient(Protocol):
         self._state = CLOSING
         self._requests.take()
         self.transport.unregisterProducer()
-        if linger and not self._ended and _can_half_close(self.transport):
+        if linger and not self._ended and can_half_close(self.transport):
             self._resume_reading()
             self.transport.loseWriteConnection()
         else:
@@ -392,8 +386,3 @@ class HttpClient(Protocol):
     def _forget(self) -> None:
         self.patience.forget()
         self.factory.client_gone(self)
-
-
-def _can_half_close(transport: Any) -> bool:
-    """Half-close over TLS is broken (Twisted's ticket 5341)."""
-    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)

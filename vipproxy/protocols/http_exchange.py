@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -12,6 +12,7 @@ from vipproxy.counters import Traffic
 from vipproxy.errors import (
     ClientGone,
     ClientTimeout,
+    ServerMarkedDown,
     ServerTimeout,
     SessionError,
 )
@@ -28,13 +29,9 @@ from vipproxy.interfaces import (
 )
 from vipproxy.protocols.http_bulk import Bulk, send_to_client, send_to_server
 from vipproxy.protocols.http_cookie_dates import CookieDates
-from vipproxy.protocols.http_counts import (
-    count_aborts,
-    count_failure,
-    count_response,
-    counters_of,
-)
+from vipproxy.protocols.http_counts import count_aborts, count_failure, count_response
 from vipproxy.protocols.http_errors import connection_field, status_of
+from vipproxy.protocols.http_heads import added_to_request, edit_response
 from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
@@ -72,11 +69,11 @@ class Exchange:
     request_done: bool
     """All of the request has been read from the client."""
     _wish: LeaseRequest | None = None
-    _dates: CookieDates | None = None
+    dates: CookieDates | None = None
     """When the client's persistence cookie was set, where it says so."""
     _repeatable: bool = False
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
-    _attempt: IAttempt | None = None
+    attempt: IAttempt | None = None
     lease: ILease | None = None
     traffic: Traffic = NO_TRAFFIC
     """The lease's, once there is one."""
@@ -104,7 +101,7 @@ class Exchange:
         for changes in route.request_changes:
             head.lines = changes.apply(head.lines)
         if route.persistence is not None:
-            head.lines, cookie, self._dates = route.persistence.read(head.lines)
+            head.lines, cookie, self.dates = route.persistence.read(head.lines)
         key = None if route.key_of is None else route.key_of(head)
         bodiless = self.request_done and not head.length and not head.chunked
         reusable = client.may_reuse_server and route.keeps_servers
@@ -115,7 +112,7 @@ class Exchange:
     def _connect(self, wish: LeaseRequest) -> None:
         attempt = self.client.frontend.connector.connect(self.route.backend, wish, self, self)
         if self.lease is None and not self._over:
-            self._attempt = attempt
+            self.attempt = attempt
 
     def reuse(self, lease: ILease) -> bool:
         """Take an idle connection, where this request may be lost with it."""
@@ -125,6 +122,8 @@ class Exchange:
             self._repeatable = False
             idle.make_room(lease.server)
             return False
+        lease.server.counters.reuses += 1
+        self.route.backend.counters.reuses += 1
         lease.connected()
         self._use(lease, connection)
         return True
@@ -135,14 +134,14 @@ class Exchange:
         self._use(lease, connection)
 
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
-        self._attempt = None
+        self.attempt = None
         self.lease, self.server = lease, connection
         self.traffic = lease.traffic
         lease.holder = self
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        text = self.head.render(self._added_fields())
+        text = self.head.render(added_to_request(self))
         if self._early is not None:
             text += self._early
             self._early = None
@@ -152,19 +151,8 @@ class Exchange:
         self._set_limit()
 
     def connect_failed(self, error: SessionError) -> None:
-        self._attempt = None
+        self.attempt = None
         self.fail(error)
-
-    def _added_fields(self) -> bytes:
-        """HTTP/1.1 servers keep the connection if they are not told otherwise, others if asked."""
-        head, forwarded = self.head, self.client.forwarded
-        added = b"" if forwarded is None else forwarded(head)
-        if head.upgrade:
-            return b"%bconnection: Upgrade\r\nupgrade: %b\r\n" % (added, head.upgrade)
-        keeps = self.route.keeps_servers
-        if head.minor:
-            return added if keeps else added + b"connection: close\r\n"
-        return added + b"connection: keep-alive\r\n" if keeps else added
 
     # -- from the client
 
@@ -241,7 +229,7 @@ class Exchange:
         if rules is not None and rules.refuse(self, head):
             return
         self._over = True
-        added = self._edit(head)
+        added = edit_response(self, head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
         count_response(self, head.status)
         begun = head.render(added) + rest
@@ -261,7 +249,7 @@ class Exchange:
         rules = self.route.response_rules
         if rules is not None and rules.refuse(self, head):
             return
-        added = self._edit(head)
+        added = edit_response(self, head)
         self._framed = framed
         self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
@@ -313,8 +301,7 @@ class Exchange:
         lease, wish = self.lease, self._wish
         assert lease is not None
         assert wish is not None
-        for counters in counters_of(self):
-            counters.retries += 1
+        wish = evolve(wish, failed=lease.server.name)
         self._repeatable = False
         self.lease = self.server = None
         server.abort()
@@ -346,6 +333,7 @@ class Exchange:
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
+        count_failure(self, ServerMarkedDown("the server was marked down"))
         self._over = True
         self._stop_bulk()
         if self.server is not None:
@@ -364,8 +352,8 @@ class Exchange:
     def _finish(self, ending: Ending) -> None:
         self._over = True
         self._stop_bulk()
-        if self._attempt is not None:
-            self._attempt.cancel()
+        if self.attempt is not None:
+            self.attempt.cancel()
         if self.server is not None:
             self.server.abort()
         if self.lease is not None:
@@ -377,15 +365,6 @@ class Exchange:
         assert self.server is not None
         self.traffic.bytes_in += len(data)
         self.server.send(data)
-
-    def _edit(self, head: ResponseHead) -> bytes:
-        """Change a final response's head; the persistence fields to add to it."""
-        route = self.route
-        for changes in route.response_changes:
-            head.lines = changes.apply(head.lines)
-        if route.persistence is None or self.lease is None:
-            return b""
-        return route.persistence.write(head, self.head.method, self.lease, self._dates)
 
     def _waits_for_client(self) -> bool:
         return self.client.full or not (self.request_done or self.client.blocked)
