@@ -111,6 +111,29 @@ class ConditionTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertEqual(holds(f"{{ {text} }}", head), expected, text)
 
+    def test_world(self) -> None:
+        """What does not depend on the request."""
+        self.assertTrue(holds("{ rand(1) 0 } { rand(100) 0:99 } !{ rand(5) ge 5 }"))
+        self.assertTrue(holds("{ str(abc) -m beg ab } { int(7) gt 6 } { hostname -m found }"))
+
+    def test_frontend(self) -> None:
+        """Sessions of the frontend, now and in the last second."""
+        it = proxy(
+            http_request=(
+                HTTP_REQUEST_RULE.parse("deny deny_status 429 if { fe_sess_rate gt 1 }"),
+                HTTP_REQUEST_RULE.parse("deny if { fe_conn gt 1 } or { be_sess_rate(pool) gt 1 }"),
+            )
+        )
+        counters = it.frontend.counters
+        for now, status in ((0.0, b""), (0.0, b"429"), (5.0, b"403")):
+            it.clock.advance(now)
+            counters.session_opened(it.clock.seconds())
+            before = len(it.client.sent)
+            it.client.receive(GET)
+            self.assertEqual(it.client.sent[before:][9:12], status)
+            if not status:
+                it.server.receive(OK)
+
     def test_lists(self) -> None:
         """Each member of a header's list is looked at, but a quoted comma ends none."""
         head = b'GET / HTTP/1.1\r\nHost: a\r\nA: b, "c,d"\r\nA: e\r\n\r\n'
