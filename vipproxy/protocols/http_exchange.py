@@ -284,7 +284,8 @@ class Exchange:
         assert server is not None
         self._over = True
         self._stop_bulk()
-        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
+        tied = self.head.tied or lease.server.send_proxy is not None
+        server.finish(self.request_done and not tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         client.exchange_over(self._keep and self.request_done)
 
