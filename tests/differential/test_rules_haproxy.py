@@ -27,6 +27,7 @@ from vipproxy.testing import ProxyHarness
 FRONTEND = r"""
 acl is_api path_beg /api /v1/
 acl is_api hdr(host) -i API.example
+errorloc 404 http://e.example/404?a=b
 acl never path /never -i /x
 acl here src 127.0.0.0/8
 acl elsewhere src 10.0.0.0/8 192.0.2.1
@@ -123,6 +124,9 @@ def ours(lines: str) -> str:
         if key == "acl":
             name, rest = rest.split(" ", 1)
             key = f"acl {name}"
+        elif key == "errorloc":
+            status, rest = rest.split(" ", 1)
+            key = f"errorloc {status}"
         elif line.startswith("monitor fail"):
             key, rest = "monitor-fail", rest.removeprefix("fail ")
         found.append(f"{key.replace('_', '-') if key == 'use_backend' else key} = {rest}")

@@ -272,11 +272,11 @@ class ClientTests(SynchronousTestCase):
 
     def test_page(self) -> None:
         """A page of one's own ends the connection; an empty one says nothing."""
-        page = Page(None, b"HTTP/1.0 503 Later\r\n", b"soon")  # type: ignore[arg-type]
+        page = Page("", b"HTTP/1.0 503 Later\r\n", b"soon")
         it = proxy(errorfile=(("403", page),), http_request=(HTTP_REQUEST_RULE.parse("deny"),))
         it.client.receive(GET)
         self.assertEqual(it.client.sent, b"HTTP/1.0 503 Later\r\n\r\nsoon")
-        silent = Page(None, b"", b"")  # type: ignore[arg-type]
+        silent = Page("", b"", b"")
         it = proxy(errorfile=(("408", silent),), timeout_http_request=1.0)
         it.client.receive(GET[:9])
         it.clock.advance(3)
