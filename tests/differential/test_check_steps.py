@@ -97,6 +97,7 @@ TCP = {
     "negated-bad": Script(("expect ! string bad",), b"bad"),
     "min-recv": Script(("expect min-recv 3 ! string bad",), b"good"),
     "again": Script(("connect", "expect string a", "connect", "expect string a"), b"a"),
+    "comment": Script(("connect comment c", "expect comment 'is it' string a"), b"a"),
     "quoted": Script((r'send "two words\n"', "expect string +PONG"), answer=PONG),
 }
 HTTP = {

@@ -87,6 +87,13 @@ class ServerTests(SynchronousTestCase):
         found = {each.key: each.value for each in settings(text, "backend")}
         self.assertEqual(found["check"], "tcp interval=3s fall=9 hold-down=0s")
 
+    def test_proxy_headers(self) -> None:
+        """send-proxy is the backend's where all say the same, else the server's."""
+        both = " server a 10.0.0.1:80 send-proxy\n server b 10.0.0.2:80 send-proxy\n"
+        self.assertEqual(backend(servers=both)["send-proxy"], "v1")
+        found = servers("a 10.0.0.1:80 send-proxy-v2", "b 10.0.0.2:80")
+        self.assertEqual(found, ["10.0.0.1:80 send-proxy=v2", "10.0.0.2:80"])
+
     def test_marks(self) -> None:
         """on-marked-down is the backend's where all say the same, else the server's."""
         mark = "on-marked-down shutdown-sessions"

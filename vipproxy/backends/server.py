@@ -30,6 +30,7 @@ class Server:
     backup: bool = field(init=False)
     weight: int = field(init=False)
     maxconn: int = field(init=False)
+    send_proxy: str | None = field(init=False)
     admin: AdminState = AdminState.READY
     suspect: bool = False
     """It has refused a client, and not passed a check since."""
@@ -45,6 +46,7 @@ class Server:
         options = self.config.options
         self.name, self.address, self.cookie = self.config.name, options.address, options.cookie
         self.backup, self.weight, self.maxconn = options.backup, options.weight, options.maxconn
+        self.send_proxy = options.send_proxy
         if options.disabled:
             self.admin = AdminState.MAINT
 

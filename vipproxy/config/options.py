@@ -31,6 +31,7 @@ from vipproxy.config.rule_kinds import Acls, Pages, Rules
 from vipproxy.config.rule_options import (
     acls,
     connection_rules,
+    error_locations,
     error_pages,
     redirections,
     request_rules,
@@ -310,6 +311,7 @@ class BackendOptions:
     http_response: Rules = response_rules()
     redirect: Rules = redirections()
     errorfile: Pages = error_pages()
+    errorloc: Pages = error_locations()
 
     @property
     def queue_limit(self) -> float:

@@ -19,6 +19,8 @@ from vipproxy.config.haproxy.servers import (
     server_settings,
 )
 
+PROXY_VERSIONS = {"send-proxy-v2": "v2", "send-proxy": "v1"}
+
 
 def backend_section(files: Files, proxy: Proxy) -> Section | None:
     """The section; None where a listen section has no servers, and needs none."""
@@ -62,6 +64,9 @@ def _server_words(servers: list[ServerLine], server: ServerLine) -> Iterator[Par
     """What a server has for itself where others have something else."""
     if server.checked:
         yield from own_pace(servers, server)
+    version = _version(server)
+    if version is not None and _send_proxy(servers) is None:
+        yield Part(f"send-proxy={version.text}", version.place)
     given = server.given.get("on-marked-down")
     if given is not None and not _all_say(servers, "on-marked-down"):
         yield Part(f"on-marked-down={given.value.text}", given.place)
@@ -88,19 +93,21 @@ def _marked_up(files: Files, servers: list[ServerLine]) -> Setting | None:
     return made("on-marked-up", [Part(given.value.text, given.value.place)], given.place)
 
 
-def _send_proxy(servers: list[ServerLine]) -> Setting | None:
-    versions = {
-        name for each in servers for name in ("send-proxy", "send-proxy-v2") if name in each.given
-    }
-    for name in sorted(versions):
-        place = next(each.given[name].place for each in servers if name in each.given)
-        if len(versions) > 1 or not all(name in each.given for each in servers):
-            message = (
-                f"'{name}' differs between the servers of a backend, which is not supported yet"
-            )
-            raise BadLine(message, place, f"default-server {name}")
-        return made("send-proxy", [Part("v2" if name.endswith("v2") else "v1", place)], place)
+def _version(server: ServerLine) -> Part | None:
+    """The PROXY header that a server gets."""
+    for name, version in PROXY_VERSIONS.items():
+        if name in server.given:
+            return Part(version, server.given[name].place)
     return None
+
+
+def _send_proxy(servers: list[ServerLine]) -> Setting | None:
+    """Of the backend, where all of its servers get the same header."""
+    found = [_version(each) for each in servers]
+    first = next((each for each in found if each is not None), None)
+    if first is None or {each and each.text for each in found} != {first.text}:
+        return None
+    return made("send-proxy", [first], first.place)
 
 
 def _initial_state(files: Files, servers: list[ServerLine]) -> Setting | None:

@@ -106,15 +106,9 @@ def _steps(proxy: Proxy, option: Statement) -> Iterator[Setting]:
 
 
 def _step(statement: Statement) -> Iterator[Part]:
-    """The words of a step; `comment` is for people."""
+    """The words of a step."""
     yield Part(statement.name.partition(" ")[2], statement.place)
-    words = list(statement.arguments)
-    while words:
-        word = words.pop(0)
-        if word.text == "comment" and words:
-            words.pop(0)
-        else:
-            yield Part(quote(word.text), word.place)
+    yield from (Part(quote(word.text), word.place) for word in statement.arguments)
 
 
 @define

@@ -22,7 +22,8 @@ LISTS = {
 """HAProxy's keywords of rules, and our keys."""
 ADDING = {"reqadd": "http-request", "rspadd": "http-response"}
 """How a header was added before HAProxy 2.1: ``reqadd X-A:\\ b``."""
-HTTP_ONLY = (*ADDING, "http-request", "http-response", "redirect", "monitor fail", "errorfile")
+PAGES = {"errorfile": "errorfile", "errorloc": "errorloc", "errorloc302": "errorloc"}
+HTTP_ONLY = (*ADDING, *PAGES, "http-request", "http-response", "redirect", "monitor fail")
 OF_CLIENTS = ("tcp-request connection", "tcp-request content", "use_backend", "monitor fail")
 """What frontends alone have."""
 
@@ -31,7 +32,7 @@ def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterato
     """The rules of a section, as a frontend or as a backend; a listen section's are the former."""
     if proxy.kind == "listen" and not front:
         return
-    for statement in proxy.both("acl", "errorfile", *LISTS, *ADDING):
+    for statement in proxy.both("acl", *PAGES, *LISTS, *ADDING):
         if mode == "stats":
             _only_exporter(files, statement)
             continue
@@ -49,7 +50,7 @@ def rule_settings(files: Files, proxy: Proxy, mode: str, front: bool) -> Iterato
 def _only_exporter(files: Files, statement: Statement) -> None:
     """Where the statistics are no rule stands but the one that says where the metrics are."""
     words = [each.text for each in statement.arguments[:2]]
-    if statement.name in ("errorfile", "tcp-request inspect-delay"):
+    if statement.name in PAGES:
         return
     if statement.name != "http-request" or words != ["use-service", EXPORTER]:
         message = f"'{statement.name}' where the statistics are is not supported yet"
@@ -62,9 +63,10 @@ def _rule(files: Files, statement: Statement, front: bool) -> Setting:
         raise BadLine(f"'{name}' in a backend is not supported yet", statement.place)
     if not words:
         raise BadLine(f"'{name}' expects something to do", statement.place)
-    if name == "errorfile":
-        status, path = statement.exactly(2, "a status and a file")
-        return setting(f"errorfile {status.text}", statement, [Part(path.text, path.place)])
+    if name in PAGES:
+        status, target = statement.exactly(2, "a status, and a file or a URL")
+        key = f"{PAGES[name]} {status.text}"
+        return setting(key, statement, [Part(target.text, target.place)])
     if name == "acl":
         return setting(f"acl {words[0].text}", statement, _parts(words[1:]))
     if name in ADDING:
