@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
-from attrs import Factory, define
+from attrs import Factory, define, fields
 
 from vipproxy import native
 
@@ -101,6 +102,22 @@ class Counters:
 
     def responded(self, status: int) -> None:
         self.responses[status // 100 - 1 if 100 <= status < 600 else 5] += 1
+
+    def clear(self, everything: bool, live: Iterable[Traffic]) -> None:
+        """Forget the highest values, or all but how many sessions are open.
+
+        `live` is what open sessions have moved: it is set off, since it counts at their end.
+        """
+        if everything:
+            sessions, fresh = self.sessions, Counters()
+            for each in fields(Counters):
+                setattr(self, each.name, getattr(fresh, each.name))
+            self.sessions = sessions
+            for traffic in live:
+                self.bytes_in -= traffic.bytes_in
+                self.bytes_out -= traffic.bytes_out
+        self.sessions_max, self.queue_max = self.sessions, 0
+        self.session_rate.highest = self.request_rate.highest = 0
 
     def copy(self) -> Counters:
         """An independent copy, for a snapshot."""

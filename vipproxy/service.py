@@ -15,13 +15,15 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from vipproxy import __version__, native
-from vipproxy.admin.socket import StatsSocket
+from vipproxy.admin.socket import StatsSockets
 from vipproxy.backends.pool import Pool
+from vipproxy.captures import Captures
 from vipproxy.config.options import ClusterConfig, FrontendConfig, GlobalOptions
 from vipproxy.connector import Connector
+from vipproxy.control import Control
 from vipproxy.dial import ReactorDialler
 from vipproxy.errors import ListenFailed, VipproxyError
-from vipproxy.frontend import Frontend
+from vipproxy.frontend import Accepting, Frontend
 from vipproxy.interfaces import ICluster, IControl, IObserver, IRelay, IStore, ITransports
 from vipproxy.limits import SessionLimit, raise_descriptor_limit
 from vipproxy.listener import Listener
@@ -30,7 +32,6 @@ from vipproxy.sockets import TwistedTransports
 from vipproxy.state import FileStore, NoStore, StateKeeper
 from vipproxy.values import (
     Address,
-    AdminState,
     BackendSnapshot,
     ClusterSnapshot,
     Event,
@@ -48,7 +49,7 @@ FULLCONN_SHARE = 10
 
 
 @implementer(ICluster, IControl, IObserver)
-class ProxyService(Service):
+class ProxyService(Control, Service):
     """The whole proxy as a Twisted service: under twistd, embedded in another, or in a test.
 
     `reactor` is by default the global one.
@@ -64,6 +65,7 @@ class ProxyService(Service):
         self._bound = False
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
+        self._captures = Captures()
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
         self._dialler, self._relay = ReactorDialler(reactor), _relay(config.options, reactor)
@@ -75,7 +77,7 @@ class ProxyService(Service):
         self.frontends = {each.name: self._frontend(each) for each in config.frontends}
         self._numbers = _numbers(config)
         self._listeners: dict[str, list[Listener]] = {}
-        self._stats_socket = self._admin()
+        self._stats_sockets = StatsSockets(self, self, config.options, reactor)
 
     def _frontend(self, config: FrontendConfig) -> Frontend:
         return Frontend(
@@ -87,11 +89,8 @@ class ProxyService(Service):
             self,
             self.backends,
             self._limit,
+            self._captures,
         )
-
-    def _admin(self) -> StatsSocket | None:
-        options = self.config.options.stats_socket
-        return None if options is None else StatsSocket(self, self, options, self._reactor)
 
     # -- start and stop -----------------------------------------------------------------
 
@@ -105,8 +104,7 @@ class ProxyService(Service):
         try:
             for frontend in self.frontends.values():
                 self._listen(frontend)
-            if self._stats_socket is not None:
-                self._stats_socket.privilegedStartService()
+            self._stats_sockets.privilegedStartService()
         except VipproxyError:
             self._close_listeners()
             raise
@@ -126,8 +124,7 @@ class ProxyService(Service):
         for name, pool in self.backends.items():
             self._restore(pool, state.get(name, {}))
             pool.startService()
-        if self._stats_socket is not None:
-            self._stats_socket.startService()
+        self._stats_sockets.startService()
         for listener in self._all_listeners():
             listener.start()
 
@@ -150,8 +147,8 @@ class ProxyService(Service):
         yield self._drain()
         for pool in self.backends.values():
             yield pool.stopService()
-        if self._stats_socket is not None:
-            yield self._stats_socket.stopService()
+        yield self._stats_sockets.stopService()
+        self._limit.stop()
         yield self._keeper.finish()
         self._dialler.stop()
         self._relay.stop()
@@ -183,7 +180,7 @@ class ProxyService(Service):
         config = frontend.config
         factory = _factory(frontend)
         listeners = self._listeners.setdefault(config.name, [])
-        frontend.listeners = listeners
+        frontend.listeners, frontend.accepting = listeners, Accepting.OPEN
         for address in config.options.bind:
             try:
                 listeners.append(Listener(address, frontend, factory))
@@ -220,11 +217,6 @@ class ProxyService(Service):
     def server_changed(self, backend: str, server: str, text: str, severity: str) -> None:
         subject = f"{backend}/{server}" if server else backend
         self._events.append(Event(self._reactor.seconds(), subject, text, severity))
-
-    def set_admin_state(self, backend: str, server: str, state: AdminState) -> None:
-        if backend not in self.backends:
-            raise LookupError(f"no backend '{backend}'")
-        self.backends[backend].set_admin_state(server, state)
 
     def _process(self) -> ProcessSnapshot:
         now = self._reactor.seconds()

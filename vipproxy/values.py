@@ -163,6 +163,24 @@ class ServerSnapshot:
     pinned: bool
     """A stick-table entry points at this server."""
     counters: Counters
+    initial_weight: int = 1
+    """The configuration's."""
+    stopping: bool = False
+    """The operator said so (`set server ... health stopping`)."""
+    disabled: bool = False
+    """The configuration starts it in maintenance."""
+    check_port: int = 0
+    """Its own; 0 where it has none."""
+    check_host: str = ""
+    """Where it is checked instead of its address, if it is."""
+    idle: int = 0
+    """Connections to it that are kept for further requests."""
+    idle_limit: int | None = None
+    """So many at most."""
+    idle_timeout: float = 0.0
+    """Seconds that they are kept."""
+    checks_paused: bool = False
+    """By the operator."""
 
 
 @frozen
@@ -194,7 +212,7 @@ class FrontendSnapshot:
     number: int
     mode: str
     status: str
-    """HAProxy's status column: OPEN or STOP."""
+    """HAProxy's status column: OPEN, PAUSED or STOP."""
     binds: tuple[Address, ...]
     backend: str
     session_limit: int

@@ -16,8 +16,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.unit.admin_fakes import FakeCluster, FakeControl
-from vipproxy.admin.socket import MAX_CONNECTIONS, StatsSocket
-from vipproxy.config.options import StatsSocketOptions
+from vipproxy.admin.conversation import MAX_CONNECTIONS
+from vipproxy.admin.socket import StatsSockets
+from vipproxy.config.options import GlobalOptions
+from vipproxy.config.socket_options import StatsSocketOptions
 from vipproxy.errors import ListenFailed
 
 
@@ -51,13 +53,16 @@ class StatsSocketTests(TestCase):
         self.path = Path(directory, "stats")
         self.control = FakeControl()
 
-    def make(self, **options: str) -> StatsSocket:
-        made = StatsSocketOptions(path=self.path, **options)
-        service = StatsSocket(FakeCluster(), self.control, made, reactor)
+    def make(self, **options: str) -> StatsSockets:
+        made = StatsSocketOptions(address=self.path, **options)
+        return self.serve(GlobalOptions(stats_socket=(made,)))
+
+    def serve(self, options: GlobalOptions) -> StatsSockets:
+        service = StatsSockets(FakeCluster(), self.control, options, reactor)
         self.addCleanup(service.stopService)
         return service
 
-    def start(self, **options: str) -> StatsSocket:
+    def start(self, **options: str) -> StatsSockets:
         service = self.make(**options)
         service.privilegedStartService()
         service.startService()

@@ -30,6 +30,7 @@ class Lease:
     server: Server
     pin: Pin | None = None
     by_cookie: bool = False
+    opened_at: float = 0.0
     holder: IRevocable | None = None
     established: bool = False
     closed: bool = False

@@ -72,7 +72,7 @@ class _Builder:
         frontends, backends = [], []
         defaults: Origins = {}
         for section in document.sections:
-            own = {each.key: Origin(section, each) for each in section.settings}
+            own = _own(section)
             if section.kind == "defaults":
                 self._check_defaults(own)
                 defaults = own
@@ -149,6 +149,8 @@ class _Builder:
             default = getattr(attrs.fields(cls), field).default
             if option.names is not None:
                 value = self._named(key, option, option.names, origins)
+            elif key in origins and option.several:
+                value = self._several(option, origins[key])
             elif key in origins:
                 value = self._read(option, origins[key])
             elif isinstance(default, Chosen):
@@ -162,6 +164,12 @@ class _Builder:
             if value is not None or default is attrs.NOTHING:
                 values[field] = value
         return self._created(cls, values, section, broken)
+
+    def _several(self, option: Option, origin: Origin) -> tuple[Any, ...]:
+        """The values of a key that is given several times, but for those that cannot be read."""
+        settings = (origin.setting, *origin.more)
+        values = [self._read(option, Origin(origin.section, each)) for each in settings]
+        return tuple(value for value in values if value is not None)
 
     def _named(
         self, key: str, option: Option, names: Kind[Any], origins: Origins
@@ -279,6 +287,19 @@ class _Builder:
     def _at_key(self, origin: Origin, message: str, hint: str = "") -> None:
         setting = origin.setting
         self.problems.error(message, setting.line, setting.column, len(setting.key), hint)
+
+
+def _own(section: Section) -> Origins:
+    """The section's keys, each with its settings."""
+    own: dict[str, Origin] = {}
+    for each in section.settings:
+        first = own.get(each.key)
+        own[each.key] = (
+            Origin(section, each)
+            if first is None
+            else attrs.evolve(first, more=(*first.more, each))
+        )
+    return own
 
 
 def _effective(known: Mapping[str, Any], own: Origins, defaults: Origins) -> Origins:

@@ -27,6 +27,8 @@ class Option:
     haproxy: str
     positional: bool
     unsupported: str
+    several: bool
+    """The key may stand several times; the field is a tuple."""
     names: Kind[Any] | None
     """Of what kind the names are, where the key is ``KEY NAME``."""
 
@@ -51,6 +53,7 @@ def option(
     haproxy: str = "",
     positional: bool = False,
     unsupported: str = "",
+    several: bool = False,
     names: Kind[Any] | None = None,
 ) -> Any:
     """A field of an options class that users can set.
@@ -59,6 +62,9 @@ def option(
     in kebab-case. `haproxy` names the HAProxy keyword that it replaces. In options of one line
     (server, check, stick...), a `positional` field is a bare word. `unsupported` is the
     sentence with which a known but not yet working option is refused.
+
+    With `several` the line may be given several times, and the field is a tuple; the key must be
+    one of `vipproxy.config.document.REPEATABLE`.
 
     With `names` an option of a section is written ``KEY NAME = VALUE``, any number of times, each
     with another name of this kind; the field is a tuple of pairs, name and value.
@@ -70,6 +76,7 @@ def option(
         "haproxy": haproxy,
         "positional": positional,
         "unsupported": unsupported,
+        "several": several,
         "names": names,
     }
     return attrs.field(default=default, kw_only=True, metadata={_METADATA: declared})

@@ -7,6 +7,8 @@ from attrs import field, frozen
 NAMELESS = ("global", "defaults")
 NAMED = ("frontend", "backend")
 SECTION_KINDS = (*NAMELESS, *NAMED)
+REPEATABLE = frozenset({"stats-socket"})
+"""Keys that may stand several times in a section (declared with `several`)."""
 
 
 @frozen
@@ -23,7 +25,7 @@ class Setting:
 
 @frozen
 class Section:
-    """One ``[kind name]`` with its settings, whose keys are unique."""
+    """One ``[kind name]`` with its settings, whose keys are unique but for `REPEATABLE`."""
 
     kind: str
     name: str

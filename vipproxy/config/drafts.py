@@ -18,6 +18,8 @@ class Origin:
 
     section: Section
     setting: Setting
+    more: tuple[Setting, ...] = ()
+    """Where the key is given several times."""
 
     @property
     def inherited(self) -> bool:

@@ -6,7 +6,15 @@ import re
 
 from attrs import Factory, define, evolve
 
-from vipproxy.config.document import NAMED, NAMELESS, SECTION_KINDS, Document, Section, Setting
+from vipproxy.config.document import (
+    NAMED,
+    NAMELESS,
+    REPEATABLE,
+    SECTION_KINDS,
+    Document,
+    Section,
+    Setting,
+)
 from vipproxy.config.kinds import suggest
 from vipproxy.config.problems import Problems
 
@@ -39,6 +47,8 @@ class _Reader:
     section: Section | None = None
     """The one being read; after a bad header it is read, but not kept."""
     settings: dict[str, Setting] = Factory(dict)
+    repeated: list[Setting] = Factory(list)
+    """Further settings of keys that may stand several times."""
 
     def read(self, number: int, line: str) -> None:
         text = line.strip()
@@ -59,8 +69,9 @@ class _Reader:
 
     def _keep(self) -> None:
         if self.section is not None and self.section.kind in SECTION_KINDS:
-            self.sections.append(evolve(self.section, settings=tuple(self.settings.values())))
-        self.settings = {}
+            settings = (*self.settings.values(), *self.repeated)
+            self.sections.append(evolve(self.section, settings=settings))
+        self.settings, self.repeated = {}, []
 
     def _header(self, number: int, column: int, text: str) -> None:
         self._keep()
@@ -102,11 +113,13 @@ class _Reader:
             self.problems.error("there is no '=' here", number, column, length, "KEY = VALUE")
         elif not key:
             self.problems.error("there is no key before '='", number, column, 1, "KEY = VALUE")
-        elif key in self.settings:
+        elif key in self.settings and key not in REPEATABLE:
             message = f"'{key}' is given twice in {self.section.label}"
             hint = f"first in line {self.settings[key].line}"
             self.problems.error(message, number, column, len(before.strip()), hint)
         else:
             value = after.strip()
             value_column = len(line) - len(after.lstrip()) + 1
-            self.settings[key] = Setting(key, value, number, column, value_column)
+            setting = Setting(key, value, number, column, value_column)
+            if self.settings.setdefault(key, setting) is not setting:
+                self.repeated.append(setting)

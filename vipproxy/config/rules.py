@@ -6,6 +6,7 @@ Where the proxy would do something other than what a line says, it is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from vipproxy.config.build import server_settings
 from vipproxy.config.drafts import (
@@ -179,6 +180,22 @@ def _one_place_for_state(cluster: ClusterDraft) -> Iterator[Problem]:
         yield cluster.global_.error("give 'store' or 'state-file', not both", "store", hint=hint)
 
 
+def _stats_sockets_differ(cluster: ClusterDraft) -> Iterator[Problem]:
+    taken: set[Address | Path] = {
+        bind for each in cluster.frontends for bind in each.config.options.bind or ()
+    }
+    origin = cluster.global_.origins.get("stats-socket") if cluster.global_ else None
+    if cluster.global_ is None or origin is None or cluster.global_.options is None:
+        return
+    for setting, options in zip(
+        (origin.setting, *origin.more), cluster.global_.options.stats_socket, strict=False
+    ):
+        if options.address in taken:
+            message = f"{options.address} is taken already"
+            yield at_setting(Severity.ERROR, message, setting, str(options.address))
+        taken.add(options.address)
+
+
 RULES: tuple[Rule, ...] = (
     _frontend_needs_backend,
     _backend_exists,
@@ -195,6 +212,7 @@ RULES: tuple[Rule, ...] = (
     _marked_up_needs_backup,
     _not_all_backup,
     _one_place_for_state,
+    _stats_sockets_differ,
     keepalive_can_act,
     amqp_heartbeats_fit,
 )

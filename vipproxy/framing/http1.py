@@ -9,10 +9,14 @@ Content-Length or Host, and HTTP versions other than 1.0 and 1.1 are refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from attrs import define
 
 from vipproxy.errors import VipproxyError
+
+Head = TypeVar("Head")
 
 HEAD_LIMIT = 16384
 """Bytes of a head at most, as HAProxy's default `tune.bufsize`."""
@@ -50,7 +54,14 @@ _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
 class MalformedMessage(VipproxyError):
-    """What the peer sent is not HTTP/1, or not unmistakably so."""
+    """What the peer sent is not HTTP/1, or not unmistakably so.
+
+    `data` is what was not understood, where that is known.
+    """
+
+    def __init__(self, text: str, data: bytes = b"") -> None:
+        super().__init__(text)
+        self.data = data
 
 
 @define
@@ -122,6 +133,15 @@ def parse_request(head: bytes) -> RequestHead:
         if len(named) == 1 and named[0][0] == b"host" and _PLAIN_HOST.fullmatch(named[0][1]):
             return RequestHead(method, target, 1, lines, keep_alive=keep)
     return _whole_request(method, target, minor == b"1", head, lower)
+
+
+def read_as(parse: Callable[[bytes], Head], head: bytes) -> Head:
+    """The head as `parse` understands it; its MalformedMessage then has the bytes in it."""
+    try:
+        return parse(head)
+    except MalformedMessage as error:
+        error.data = error.data or head
+        raise
 
 
 def _whole_request(

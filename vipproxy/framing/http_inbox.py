@@ -48,13 +48,13 @@ class Inbox:
             self._check_beginning()
             return None
         if end > HEAD_LIMIT:
-            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
+            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes", data)
         self.data, self._scanned = data[end:], 0
         return data[:end]
 
     def _check_beginning(self) -> None:
         if len(self.data) >= HEAD_LIMIT:
-            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
+            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes", self.data)
         if not self.start.match(self.data) or _BARE.search(self.data, max(0, self._scanned - 1)):
-            raise MalformedMessage("this does not begin like an HTTP message")
+            raise MalformedMessage("this does not begin like an HTTP message", self.data)
         self._scanned = len(self.data)

@@ -19,7 +19,7 @@ from zope.interface import implementer
 from vipproxy.counters import Traffic
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
-from vipproxy.interfaces import LeaseRequest
+from vipproxy.interfaces import IAttempt, IBackend, IInspectable, ILease, LeaseRequest
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
@@ -46,7 +46,7 @@ class State(Enum):
 HEAD, BODY, BUSY, CLOSING = State
 
 
-@implementer(IPushProducer, IHalfCloseableProtocol)
+@implementer(IPushProducer, IHalfCloseableProtocol, IInspectable)
 class HttpClient(Protocol):
     """One client. Requests that it sends before it has its answer wait, in bounded memory."""
 
@@ -79,6 +79,24 @@ class HttpClient(Protocol):
         """The client has ended its input."""
         self._due = True
         """A request is due: at once from a new client, later from its first byte on."""
+
+    # -- what it is doing
+
+    @property
+    def peer(self) -> Address:
+        return self.address
+
+    @property
+    def lease(self) -> ILease | None:
+        return self._exchange.lease if self._exchange else None
+
+    @property
+    def attempt(self) -> IAttempt | None:
+        return self._exchange.attempt if self._exchange else None
+
+    @property
+    def wanted(self) -> IBackend:
+        return self.factory.backend
 
     # -- Twisted's calls
 
@@ -206,6 +224,7 @@ class HttpClient(Protocol):
     def _refuse(self, error: MalformedMessage) -> None:
         counters = self.frontend.counters
         counters.request_errors += 1
+        self.frontend.refused_request(self.address, error.data, str(error))
         if self._exchange is not None:
             self._exchange.fail(BadRequest(str(error)))
             return

@@ -77,6 +77,14 @@ class Exchange:
     """The client can tell the end of the response from its framing."""
     _over: bool = False
 
+    @property
+    def lease(self) -> ILease | None:
+        return self._lease
+
+    @property
+    def attempt(self) -> IAttempt | None:
+        return self._attempt
+
     # -- a server for the request
 
     def start(self, now: float) -> None:
@@ -239,10 +247,20 @@ class Exchange:
         client.exchange_over(self._keep)
 
     def server_failed(self, error: SessionError) -> None:
+        if isinstance(error, BadResponse) and error.data:
+            self._capture(error)
         if self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
+
+    def _capture(self, error: BadResponse) -> None:
+        """Keep an answer that was no HTTP, for the operator."""
+        lease, client = self._lease, self.client
+        assert lease is not None
+        client.frontend.refused_response(
+            self.backend.name, lease.server.name, client.address, error.data, str(error)
+        )
 
     def _repeat(self, server: ServerConnection) -> None:
         """The server has closed the idle connection: once more, on a fresh one."""

@@ -7,6 +7,7 @@ from vipproxy.framing.http1 import (
     MalformedMessage,
     RequestHead,
     parse_request,
+    read_as,
 )
 from vipproxy.framing.http_body import BodyReader, request_body
 from vipproxy.framing.http_inbox import REQUEST_START, Inbox
@@ -37,7 +38,7 @@ class RequestReader(Inbox):
         raw = self.take_head() if self.data else None
         if raw is None:
             return None
-        head = self.head = parse_request(raw)
+        head = self.head = read_as(parse_request, raw)
         self._body = request_body(head)
         self.done = self._body is None
         return head

@@ -17,6 +17,7 @@ from vipproxy.framing.http1 import (
     RequestHead,
     ResponseHead,
     parse_response,
+    read_as,
 )
 from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
 from vipproxy.framing.http_inbox import RESPONSE_START, Inbox
@@ -140,7 +141,7 @@ class ServerConnection(TwistedProtocol):
             else:
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
-            self._fail(str(error))
+            self._fail(str(error), error.data or data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         user = self._user
@@ -169,7 +170,7 @@ class ServerConnection(TwistedProtocol):
 
     def _read_heads(self, user: ServerUser) -> None:
         while (raw := self._inbox.take_head()) is not None:
-            head = parse_response(raw)
+            head = read_as(parse_response, raw)
             if head.status >= 200:
                 self._begin_body(user, head)
                 return
@@ -211,10 +212,12 @@ class ServerConnection(TwistedProtocol):
             self._user = self._body = None
             user.response_ended()
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str, data: bytes = b"") -> None:
         user, self._user = self._user, None
         if user is not None:
-            user.server_failed(BadResponse(text))
+            error = BadResponse(text)
+            error.data = data
+            user.server_failed(error)
 
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""

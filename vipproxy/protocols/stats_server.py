@@ -20,11 +20,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.framing.http1 import MalformedMessage, RequestHead, parse_request
+from vipproxy.framing.http1 import MalformedMessage, RequestHead, parse_request, read_as
 from vipproxy.framing.http_body import BodyReader, request_body
 from vipproxy.framing.http_inbox import REQUEST_START, Inbox
 from vipproxy.interfaces import IFrontend
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
+from vipproxy.sockets import address_of
 
 log = Logger()
 
@@ -107,7 +108,9 @@ class StatsConnection(Protocol):
         try:
             while not (self._paused or self._closing) and self._read_request():
                 self._respond()
-        except MalformedMessage:
+        except MalformedMessage as error:
+            source = address_of(self._transport.getPeer())
+            self._frontend.refused_request(source, error.data, str(error))
             self._refuse(400)
 
     def _read_request(self) -> bool:
@@ -117,7 +120,7 @@ class StatsConnection(Protocol):
             block = self._inbox.take_head()
             if block is None:
                 return False
-            self._head = parse_request(block)
+            self._head = read_as(parse_request, block)
             self._body = request_body(self._head)
         if self._body is not None:
             _, rest = self._body.feed(self._inbox.take())

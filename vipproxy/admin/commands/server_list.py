@@ -1,0 +1,131 @@
+"""``add server`` and ``del server``: which servers a backend has."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vipproxy.admin.commands.command import Command, Console, Level, Terse, number, split_server
+from vipproxy.config.ini import is_name
+from vipproxy.config.options import ServerConfig, ServerOptions
+from vipproxy.errors import Refused
+from vipproxy.values import Address, AdminState
+
+MAXCONN = 1_000_000
+FLAGS = ("backup", "check", "disabled", "enabled")
+NUMBERS = {"maxconn": (0, MAXCONN), "port": (1, 65535), "weight": (0, 256)}
+OTHERS = (
+    "addr", "agent-check", "alpn", "ca-file", "check-send-proxy", "check-ssl", "ciphers", "cookie",
+    "crl-file", "crt", "downinter", "error-limit", "fall", "fastinter", "id", "init-addr", "inter",
+    "maxqueue", "minconn", "namespace", "no-check", "observe", "on-error", "on-marked-down",
+    "on-marked-up", "pool-low-conn", "pool-max-conn", "pool-purge-delay", "proto", "redir",
+    "resolvers", "rise", "send-proxy", "send-proxy-v2", "slowstart", "sni", "source", "ssl",
+    "tcp-ut", "tfo", "track", "usesrc", "verify", "verifyhost", "ws",
+)  # fmt: skip
+"""Keywords of HAProxy's that a server cannot be added with here."""
+
+
+def _add(console: Console, words: Sequence[str]) -> str:
+    backend, name = _named(words)
+    wrong = [each for each in name if not is_name(each)]
+    if wrong:
+        raise Refused(f"character '{wrong[0]}' is not permitted in server name '{name}'.")
+    _check_names(console, backend, name)
+    if len(words) < 2:
+        raise Refused("'server' expects <name> and <addr>[:<port>] as arguments.")
+    options = dict(_keywords(words[2:]))
+    enabled = options.pop("enabled", False)
+    options.pop("disabled", False)  # it is anyway
+    options["check_port"] = options.pop("port", None)
+    config = ServerConfig(name, ServerOptions(address=_address(words[1]), **options))
+    console.control.add_server(backend, config)
+    if enabled:
+        console.control.set_admin_state(backend, name, AdminState.READY)
+    return "New server registered.\n"
+
+
+def _check_names(console: Console, backend: str, name: str) -> None:
+    for pool in console.cluster.snapshot().backends:
+        if pool.name == backend:
+            if any(server.name == name for server in pool.servers):
+                raise Refused("Already exists a server with the same name in backend.")
+            return
+    raise Terse("No such backend.")
+
+
+def _named(words: Sequence[str]) -> tuple[str, str]:
+    try:
+        return split_server(words)
+    except Refused as refusal:
+        raise Terse(str(refusal)) from None
+
+
+def _keywords(words: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """What the words after the address say; `check` is off where it is not said."""
+    yield "check", False
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word in FLAGS:
+            yield word, True
+        elif word in NUMBERS:
+            yield word, _in_range(word, left.pop(0) if left else "")
+        elif word in OTHERS:
+            raise Refused(f"'{word}' option is not accepted for dynamic server")
+        else:
+            raise Refused(_unknown(word))
+
+
+def _in_range(word: str, text: str) -> int:
+    low, high = NUMBERS[word]
+    value = number(text)
+    if value is None:
+        raise Refused(f"'{word}' expects an integer argument.")
+    if not low <= value <= high:
+        raise Refused(f"{word} is not within {low} and {high} ({value}).")
+    return value
+
+
+def _unknown(word: str) -> str:
+    close = difflib.get_close_matches(word, (*FLAGS, *NUMBERS, *OTHERS), n=1, cutoff=0.5)
+    return f"unknown keyword '{word}'" + (f"; did you mean '{close[0]}' maybe ?" if close else "")
+
+
+def _address(text: str) -> Address:
+    """HAProxy also takes names, and addresses without a port."""
+    port = re.search(r":([0-9]+)$", text)
+    if port is not None and int(port[1]) > 65535:
+        raise Refused(f"invalid port '{port[1]}'")
+    host, colon, _ = text.rpartition(":")
+    if ":" in host and not host.startswith("["):
+        text = f"[{host}]:{text[len(host) + 1 :]}"
+    try:
+        address = Address.parse(text)
+    except ValueError:
+        raise Refused(f"'{text}' is not an address and a port.") from None
+    if not colon or not address.port:
+        raise Refused(f"missing port number in '{text}'")
+    return address
+
+
+def _delete(console: Console, words: Sequence[str]) -> str:
+    backend, name = _named(words)
+    try:
+        console.control.remove_server(backend, name)
+    except Refused as refusal:
+        raise Terse(str(refusal)) from None
+    return "Server deleted."
+
+
+COMMANDS = (
+    Command("add server", Level.ADMIN, "add server <bk>/<srv>", "create a new server", _add),
+    Command(
+        "del server",
+        Level.ADMIN,
+        "del server <bk>/<srv>",
+        "remove a dynamically added server",
+        _delete,
+    ),
+)
