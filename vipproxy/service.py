@@ -42,6 +42,8 @@ from vipproxy.values import (
 log = Logger()
 
 EVENTS_KEPT = 100
+HAPROXY = "2.6.12"
+"""The version whose language the stats sockets speak."""
 FIRST_NUMBER = 2
 """HAProxy gives proxy 1 to itself."""
 FULLCONN_SHARE = 10
@@ -223,13 +225,14 @@ class ProxyService(Control, Service):
         return ProcessSnapshot(
             pid=os.getpid(),
             node=socket.gethostname(),
-            version=__version__,
+            version=_version(self.config.options),
             started_at=self._started_at,
             uptime=now - self._started_at,
             session_limit=self._limit.limit,
             descriptor_limit=self._descriptors,
             stopping=self._stopping,
             config_path=self.config.path,
+            identity=self.config.options.identity,
         )
 
     def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:
@@ -257,6 +260,11 @@ def _factory(frontend: Frontend) -> IProtocolFactory:
         text = f"frontend '{config.name}' cannot be made: {type(error).__name__}: {error}"
         raise ListenFailed(text) from error
     return factory
+
+
+def _version(options: GlobalOptions) -> str:
+    """Tools that take us for HAProxy ask whether it is new enough for what they want."""
+    return __version__ if options.identity == "vipproxy" else f"{HAPROXY}-vipproxy-{__version__}"
 
 
 def _compiled(options: GlobalOptions) -> bool:

@@ -240,6 +240,8 @@ class ProcessSnapshot:
     descriptor_limit: int
     stopping: bool
     config_path: str
+    identity: str = "vipproxy"
+    """The name that ``show info`` gives."""
 
 
 @frozen

@@ -39,7 +39,7 @@ def _values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
 def _process_values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
     process = snapshot.process
     return {
-        "Name": "vipproxy",
+        "Name": process.identity,
         "Version": process.version,
         "Release_date": RELEASE_DATE,
         "Nbthread": 1,

@@ -76,6 +76,12 @@ class GlobalOptions:
         haproxy="nbthread",
     )
 
+    identity: str = option(
+        choice("vipproxy", "HAProxy"),
+        default="vipproxy",
+        help="the name that 'show info' gives: some tools accept only HAProxy",
+    )
+
     def __attrs_post_init__(self) -> None:
         if self.relay == "native" and not native.available:
             raise ValueError(f"the native relay is not installed here: {native.why_not}")
