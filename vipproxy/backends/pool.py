@@ -116,12 +116,14 @@ class Pool(MultiService):
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
         place = self._choose(request)
-        if isinstance(place, Queue):
+        if isinstance(place, Server):
+            self._grant(request, taker, place)
+        elif isinstance(place, Queue):
             arrived = self._clock.seconds() - request.waited
             limit = self.options.queue_limit
             self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
         else:
-            self._answer(request, taker, place)
+            self._refuse(taker, place)
 
     def acquire(self, request: LeaseRequest) -> Deferred[ILease]:
         """The same for those who wait with a Deferred; cancelling it forgets the wish."""
@@ -145,14 +147,6 @@ class Pool(MultiService):
             return self.selection.choose(request)
         except SessionError as error:
             return error
-
-    def _answer(
-        self, request: LeaseRequest, taker: ILeaseTaker, answer: Server | SessionError
-    ) -> None:
-        if isinstance(answer, Server):
-            self._grant(request, taker, answer)
-        else:
-            self._refuse(taker, answer)
 
     def _grant(self, request: LeaseRequest, taker: ILeaseTaker, server: Server) -> None:
         now = self._clock.seconds()
@@ -268,10 +262,12 @@ class Pool(MultiService):
             if place is queue:
                 return
             self._leave(waiter)
-            if isinstance(place, Queue):
+            if isinstance(place, Server):
+                self._grant(waiter.request, waiter.taker, place)
+            elif isinstance(place, Queue):
                 self._wait(waiter, place)
             else:
-                self._answer(waiter.request, waiter.taker, place)
+                self._refuse(waiter.taker, place)
 
     def serve_all(self) -> None:
         """Something has changed that may let any of those go who wait."""

@@ -17,15 +17,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import BadRequest
+from vipproxy.errors import BadRequest, BadResponse
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
-from vipproxy.interfaces import IAttempt, IBackend, IInspectable, ILease, LeaseRequest
+from vipproxy.interfaces import IAttempt, IBackend, IInspectable, ILease, IServer, LeaseRequest
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.sockets import address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
@@ -52,12 +52,11 @@ class HttpClient(Protocol):
 
     transport: Any
     factory: HttpFactory
-    address: Address
     destination: Address
     traffic: Traffic
 
-    def __init__(self, factory: HttpFactory) -> None:
-        self.factory = factory
+    def __init__(self, factory: HttpFactory, address: Address) -> None:
+        self.factory, self.address = factory, address
         self.frontend = factory.frontend
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
@@ -105,7 +104,8 @@ class HttpClient(Protocol):
         super().makeConnection(transport)
 
     def connectionMade(self) -> None:
-        self.address = address_of(self.transport.getPeer())
+        if self.address is UNKNOWN:
+            self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
         if self.factory.forwarding:
             secure = ISSLTransport.providedBy(self.transport)
@@ -126,11 +126,17 @@ class HttpClient(Protocol):
         self._ended = True
         if self._state is CLOSING:
             self.transport.loseConnection()
-        elif self._state is BODY:
+        elif self._state is BODY or self._has_left():
             self._abandon_exchange()
             self._close()
         else:
             self._advance()
+
+    def _has_left(self) -> bool:
+        """A client that has ended its output may have closed, or only said all it has to say."""
+        exchange = self._exchange
+        leaves = self.factory.options.abortonclose
+        return leaves and exchange is not None and not exchange.begun
 
     def writeConnectionLost(self) -> None:
         """We have ended our output; the client will end its own."""
@@ -189,12 +195,13 @@ class HttpClient(Protocol):
         now = self.patience.seconds()
         self.frontend.counters.request_received(now)
         self._serve(head, now)
-        return True
+        return self._state is not BUSY
 
     def _serve(self, head: RequestHead, now: float) -> None:
         """What came with the head is read first: if it is malformed, no server hears of it."""
-        data = self._requests.read_body()
-        if self.factory.monitors(head):
+        done = self._requests.done
+        data = b"" if done else self._requests.read_body()
+        if self.factory.monitor_path and head.path == self.factory.monitor_path:
             self.frontend.counters.intercepted += 1
             self.answer(200)
             return
@@ -224,13 +231,22 @@ class HttpClient(Protocol):
     def _refuse(self, error: MalformedMessage) -> None:
         counters = self.frontend.counters
         counters.request_errors += 1
-        self.frontend.refused_request(self.address, error.data, str(error))
+        if error.data:
+            self.frontend.refused_request(self.address, error.data, str(error))
         if self._exchange is not None:
             self._exchange.fail(BadRequest(str(error)))
             return
         if self._requests.head is None:
             counters.request_received(self.patience.seconds())
         self.answer(400)
+
+    def keep_refused(self, server: IServer, error: BadResponse) -> None:
+        """Keep an answer that was no HTTP, for the operator."""
+        if error.data:
+            backend = self.factory.backend.name
+            self.frontend.refused_response(
+                backend, server.name, self.address, error.data, str(error)
+            )
 
     def _update_reading(self) -> None:
         if self._state is CLOSING or self._ended:
@@ -268,11 +284,14 @@ class HttpClient(Protocol):
         self.traffic.bytes_out += len(data)
         self.transport.write(data)
 
-    def may_keep(self) -> bool:
-        """Whether the connection can take another request after this one."""
+    def may_keep(self, to_its_end: bool = False) -> bool:
+        """Whether the connection can take another request after this one.
+
+        Only if this one has been read, or is going to be read `to_its_end`.
+        """
         head = self._requests.head
         wanted = head is not None and head.keep_alive
-        return wanted and self._requests.done and not self.frontend.stopping
+        return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:
         """Say something ourselves; it ends the exchange, if there is one."""

@@ -8,7 +8,7 @@ from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vipproxy.counters import Counters
+from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import (
     BadResponse,
     ClientGone,
@@ -16,8 +16,7 @@ from vipproxy.errors import (
     ServerTimeout,
     SessionError,
 )
-from vipproxy.framing.http1 import RequestHead, ResponseHead, without
-from vipproxy.framing.http_body import BodyReader
+from vipproxy.framing.http1 import RequestHead, ResponseHead, drop_framing
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
@@ -46,6 +45,9 @@ REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 """Methods of requests that may be sent twice, where they have no body: the idempotent ones
 (RFC 9110, 9.2.2)."""
 
+NO_TRAFFIC = Traffic()
+"""Counts nothing: stands where there is no lease."""
+
 BODILESS = frozenset({204, 304})
 
 
@@ -66,15 +68,19 @@ class Exchange:
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
     _attempt: IAttempt | None = None
     _lease: ILease | None = None
+    _traffic: Traffic = NO_TRAFFIC
+    """The lease's, once there is one."""
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
-    _begun: bool = False
+    begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
     _framed: bool = True
     """The client can tell the end of the response from its framing."""
+    _answered: bool = False
+    """The response is complete, and the server may still want the rest of the request."""
     _over: bool = False
 
     @property
@@ -127,12 +133,16 @@ class Exchange:
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
         self._attempt = None
         self._lease, self._server = lease, connection
+        self._traffic = lease.traffic
         lease.holder = self
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        self._send(self.head.render(self._added_fields()) + (self._early or b""))
-        self._early = None
+        text = self.head.render(self._added_fields())
+        if self._early is not None:
+            text += self._early
+            self._early = None
+        self._send(text)
         if self.client.blocked:
             self.client.unblock()
         self._set_limit()
@@ -162,6 +172,12 @@ class Exchange:
         else:
             self._keep_early(data)
         if done:
+            self._request_ended()
+
+    def _request_ended(self) -> None:
+        if self._answered:
+            self._complete()
+        else:
             self._set_limit()
 
     def _keep_early(self, data: bytes) -> None:
@@ -191,8 +207,9 @@ class Exchange:
     # -- from the server
 
     def server_sent(self, size: int) -> None:
-        assert self._lease is not None
-        self._lease.traffic.bytes_out += size
+        self._traffic.bytes_out += size
+
+    def server_moves(self) -> None:
         self.client.patience.touch()
 
     def interim_received(self, head: ResponseHead) -> None:
@@ -216,27 +233,39 @@ class Exchange:
         timeout = client.factory.options.timeout_tunnel
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
-    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
-        if head.status == 408 and self._repeatable and self._server is not None:
-            self._repeat(self._server)  # said to the idle connection: the request crossed it
+    def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
+        client, request, server = self.client, self.head, self._server
+        assert server is not None
+        if head.status == 408 and self._repeatable:
+            self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        client, request = self.client, self.head
         added = self._edit(head)
-        self._framed = body.framed
-        self._keep = body.framed and client.may_keep()
+        self._framed = framed
+        self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
-            _drop_framing(head)
-        self._begun = True
+            drop_framing(head)
+        self.begun = True
         self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
-        if not body.done:
+        if not whole:
             self._set_limit()
 
     def response_continued(self, data: bytes) -> None:
         self.client.write(data)
 
     def response_ended(self) -> None:
+        """A server that stays after an early answer gets the rest, as HAProxy does it."""
+        server = self._server
+        assert server is not None
+        if self.request_done or not (server.stays and self._framed):
+            self._complete()
+            return
+        self._answered = True
+        server.await_rest(self)
+        self._set_limit()
+
+    def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
@@ -244,23 +273,17 @@ class Exchange:
         self._over = True
         server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
         lease.release(Ending.NORMAL)
-        client.exchange_over(self._keep)
+        client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
-        if isinstance(error, BadResponse) and error.data:
-            self._capture(error)
-        if self._repeatable and self._server is not None and not self._server.heard:
+        if isinstance(error, BadResponse) and self._lease is not None:
+            self.client.keep_refused(self._lease.server, error)
+        if self._answered:
+            self._complete()
+        elif self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
-
-    def _capture(self, error: BadResponse) -> None:
-        """Keep an answer that was no HTTP, for the operator."""
-        lease, client = self._lease, self.client
-        assert lease is not None
-        client.frontend.refused_response(
-            self.backend.name, lease.server.name, client.address, error.data, str(error)
-        )
 
     def _repeat(self, server: ServerConnection) -> None:
         """The server has closed the idle connection: once more, on a fresh one."""
@@ -292,7 +315,7 @@ class Exchange:
         self._count_failure(error)
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
-        if self._begun:
+        if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
@@ -327,8 +350,7 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         assert self._server is not None
-        assert self._lease is not None
-        self._lease.traffic.bytes_in += len(data)
+        self._traffic.bytes_in += len(data)
         self._server.send(data)
 
     def _edit(self, head: ResponseHead) -> bytes:
@@ -352,10 +374,8 @@ class Exchange:
 
     def _counters(self) -> list[Counters]:
         """The backend's, and the server's once there is one."""
-        lease = self._lease
-        if lease is None:
-            return [self.backend.counters]
-        return [self.backend.counters, lease.server.counters]
+        server = [self._lease.server.counters] if self._lease else []
+        return [self.backend.counters, *server]
 
     def _count_response(self, status: int) -> None:
         assert self._lease is not None
@@ -373,14 +393,7 @@ class Exchange:
             self._count_aborts()
         elif isinstance(error, BadResponse | ServerTimeout):
             for counters in self._counters():
-                if self._begun:
+                if self.begun:
                     counters.server_aborts += 1
                 else:
                     counters.response_errors += 1
-
-
-def _drop_framing(head: ResponseHead) -> None:
-    """The fields that would announce a body, or a form of it, that the client does not get."""
-    head.lines = without(head.lines, b"transfer-encoding")
-    if head.status == 204:
-        head.lines = without(head.lines, b"content-length")

@@ -12,15 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.errors import BadResponse, SessionError
-from vipproxy.framing.http1 import (
-    MalformedMessage,
-    RequestHead,
-    ResponseHead,
-    parse_response,
-    read_as,
-)
+from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
 from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
-from vipproxy.framing.http_inbox import RESPONSE_START, Inbox
+from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
 from vipproxy.interfaces import IServer
 from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.sockets import hang_up
@@ -30,7 +24,10 @@ class ServerUser(Protocol):
     """Who uses a server connection: one exchange."""
 
     def server_sent(self, size: int) -> None:
-        """Bytes have come."""
+        """So many bytes have come."""
+
+    def server_moves(self) -> None:
+        """They were not the last of the response."""
 
     def interim_received(self, head: ResponseHead) -> None:
         """A 1xx response; another follows."""
@@ -38,8 +35,11 @@ class ServerUser(Protocol):
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
         """A 101 response: what follows is no longer HTTP."""
 
-    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
-        """The final response's head, and what came with it of its body."""
+    def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
+        """The final response's head, and what came with it of its body: all, if `whole`.
+
+        If it is `framed`, its end shows without the end of the connection.
+        """
 
     def response_continued(self, data: bytes) -> None:
         """A part of the response's body, as it is to be forwarded."""
@@ -69,6 +69,8 @@ class ServerConnection(TwistedProtocol):
         self.heard = False
         """Something of the current response has come."""
         self._user: ServerUser | None = None
+        self._sender: ServerUser | None = None
+        """Who still sends a request of which the response is complete."""
         self._request: RequestHead | None = None
         self._inbox = Inbox(RESPONSE_START)
         self._body: BodyReader | None = None
@@ -92,6 +94,15 @@ class ServerConnection(TwistedProtocol):
 
     def send(self, data: bytes) -> None:
         self.transport.write(data)
+
+    @property
+    def stays(self) -> bool:
+        """The server has not said that it would close, as far as the response is known."""
+        return not self._last
+
+    def await_rest(self, user: ServerUser) -> None:
+        """The response is complete, and its request is not: the server may want all of it."""
+        self._sender = user
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -142,11 +153,15 @@ class ServerConnection(TwistedProtocol):
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
             self._fail(str(error), error.data or data)
+        if self._user is user:
+            user.server_moves()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         user = self._user
         if user is None:
             self._idle.forget(self)
+            if self._sender is not None:
+                self._sender.server_failed(BadResponse("the server did not want all of it"))
         elif isinstance(self._body, CloseReader) and reason.check(ConnectionDone):
             self._last = True
             self._end(user)
@@ -155,13 +170,15 @@ class ServerConnection(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         self._full = True
-        if self._user is not None:
-            self._user.server_full()
+        user = self._user or self._sender
+        if user is not None:
+            user.server_full()
 
     def resumeProducing(self) -> None:
         self._full = False
-        if self._user is not None:
-            self._user.server_drained()
+        user = self._user or self._sender
+        if user is not None:
+            user.server_drained()
 
     def stopProducing(self) -> None:
         """The connection is lost; `connectionLost` follows."""
@@ -169,8 +186,7 @@ class ServerConnection(TwistedProtocol):
     # -- reading
 
     def _read_heads(self, user: ServerUser) -> None:
-        while (raw := self._inbox.take_head()) is not None:
-            head = read_as(parse_response, raw)
+        while (head := read_response(self._inbox)) is not None:
             if head.status >= 200:
                 self._begin_body(user, head)
                 return
@@ -189,10 +205,12 @@ class ServerConnection(TwistedProtocol):
         """What came with the head is read first: if it is malformed, the client gets a 502."""
         request = self._request
         assert request is not None
-        body = self._body = response_body(head, request.method, request.minor)
-        forward, beyond = body.feed(self._inbox.take())
+        data = self._inbox.take()
+        body = response_body(head, request.method, request.minor)
+        forward, beyond = body.feed(data)
         self._last = bool(beyond) or not head.keep_alive or _is_doubtful(head)
-        user.response_begun(head, body, forward)
+        self._body = None if body.done else body
+        user.response_begun(head, forward, body.framed, body.done)
         if body.done:
             self._end(user)
 
@@ -221,11 +239,14 @@ class ServerConnection(TwistedProtocol):
 
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""
+        if self._sender is not None:
+            self._last = True
+            return
         self._idle.forget(self)
         self.transport.abortConnection()
 
     def _let_go(self) -> None:
-        self._user = None
+        self._user = self._sender = None
         if self._produces:
             self._produces = False
             self.transport.unregisterProducer()
