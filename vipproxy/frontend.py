@@ -248,7 +248,7 @@ def session_view(
     return SessionView(
         number=id(client),
         frontend=frontend,
-        backend=doing.wanted.name,
+        backend=lease.backend.name if lease else doing.wanted.name,
         server=lease.server.name if lease else "",
         source=doing.peer,
         server_address=lease.server.address if lease else None,

@@ -51,6 +51,11 @@ class SessionLimit:
         self.pace = Pace(clock, rate, self.tell_room) if rate else None
         self.tell_room()
 
+    @property
+    def rate(self) -> int:
+        """New sessions a second at most; 0 is no limit."""
+        return 0 if self.pace is None else self.pace.rate
+
     def stop(self) -> None:
         """Leave nothing with the reactor."""
         if self.pace is not None:

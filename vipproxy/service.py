@@ -240,6 +240,8 @@ class ProxyService(Control, Service):
             stopping=self._stopping,
             config_path=self.config.path,
             identity=self.config.options.identity,
+            session_ceiling=self._limit.ceiling,
+            session_rate_limit=self._limit.rate,
         )
 
     def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:

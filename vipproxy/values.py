@@ -242,6 +242,10 @@ class ProcessSnapshot:
     config_path: str
     identity: str = "vipproxy"
     """The name that ``show info`` gives."""
+    session_ceiling: int = 0
+    """What `session_limit` can be raised to."""
+    session_rate_limit: int = 0
+    """New sessions a second at most; 0 is no limit."""
 
 
 @frozen

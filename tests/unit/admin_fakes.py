@@ -314,11 +314,14 @@ class FakeControl:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.refusal: Exception | None = None
 
     def __getattr__(self, name: str) -> Any:
         IControl[name]  # a KeyError for what is no wish of an operator's
 
         def noted(*arguments: Any) -> bool:
+            if self.refusal is not None:
+                raise self.refusal
             self.calls.append((name, *arguments))
             return True
 

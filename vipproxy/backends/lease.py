@@ -37,6 +37,10 @@ class Lease:
     _traffic: Traffic | None = None
 
     @property
+    def backend(self) -> Pool:
+        return self.pool
+
+    @property
     def traffic(self) -> Traffic:
         """Its own, unless its user has set one."""
         if self._traffic is None:

@@ -35,7 +35,7 @@ class IInspectable(Interface):
     peer: Address = Attribute("The client's address.")
     lease: ILease | None = Attribute("The server that it uses now.")
     attempt: IAttempt | None = Attribute("Its way to a server, while it has none.")
-    wanted: IBackend = Attribute("The backend that it uses, or wants.")
+    wanted: IBackend = Attribute("The backend on whose server it waits, while it has none.")
 
 
 class IListener(Interface):

@@ -53,6 +53,7 @@ class LeaseRequest:
 class ILease(Interface):
     """The right to use a server, until released."""
 
+    backend: IBackend = Attribute("Whose server it is.")
     server: IServer = Attribute("The server.")
     traffic: Traffic = Attribute("Bytes moved under this lease; whoever moves them counts here.")
     holder: IRevocable = Attribute("Whom to tell when the server is marked down; set by the user.")

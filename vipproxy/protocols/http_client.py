@@ -95,7 +95,7 @@ class HttpClient(Protocol):
 
     @property
     def wanted(self) -> IBackend:
-        return self.factory.backend
+        return self._exchange.backend if self._exchange else self.factory.backend
 
     # -- Twisted's calls
 
@@ -240,12 +240,11 @@ class HttpClient(Protocol):
             counters.request_received(self.patience.seconds())
         self.answer(400)
 
-    def keep_refused(self, server: IServer, error: BadResponse) -> None:
+    def keep_refused(self, backend: IBackend, server: IServer, error: BadResponse) -> None:
         """Keep an answer that was no HTTP, for the operator."""
         if error.data:
-            backend = self.factory.backend.name
             self.frontend.refused_response(
-                backend, server.name, self.address, error.data, str(error)
+                backend.name, server.name, self.address, error.data, str(error)
             )
 
     def _update_reading(self) -> None:

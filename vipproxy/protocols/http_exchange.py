@@ -277,7 +277,7 @@ class Exchange:
 
     def server_failed(self, error: SessionError) -> None:
         if isinstance(error, BadResponse) and self._lease is not None:
-            self.client.keep_refused(self._lease.server, error)
+            self.client.keep_refused(self.backend, self._lease.server, error)
         if self._answered:
             self._complete()
         elif self._repeatable and self._server is not None and not self._server.heard:

@@ -64,8 +64,8 @@ class Tunnel:
         return self._lease
 
     @property
-    def wanted(self) -> IBackend | None:
-        return self._frontend.backend
+    def wanted(self) -> IBackend:
+        return self._lease.backend
 
     def start(
         self, server: Any, session: Traffic, timeout: float, to_client: bytes, to_server: bytes

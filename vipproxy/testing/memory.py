@@ -136,6 +136,7 @@ class FakeLease:
     by_cookie: bool = False
     established: bool = False
     opened_at: float = 0.0
+    backend: Any = None
     ending: Ending | None = None
     """None while it is out."""
     error: SessionError | None = None

@@ -34,7 +34,7 @@ def _show(console: Console, words: Sequence[str]) -> str:
         for each in messages
         if each.is_response in kinds and (proxy is None or proxy in (each.frontend, each.backend))
     ]
-    shown.sort(key=lambda each: min(names.number(each.frontend), names.number(each.backend)))
+    shown.sort(key=lambda each: names.number(each.backend or each.frontend))
     heading = f"Total events captured on [{timestamp(snapshot.now)}] : {total}\n"
     return heading + "".join(_dump(each, names) for each in shown)
 
@@ -56,7 +56,8 @@ class _Names:
         )
 
     def number(self, proxy: str) -> int:
-        return self.backends.get(proxy, self.frontends.get(proxy, 1 << 30))
+        """Of the proxy that a message is kept for: a backend where there is one of that name."""
+        return self.backends.get(proxy, self.frontends.get(proxy, -1))
 
     def chosen(self, words: Sequence[str]) -> str | None:
         """The proxy that was asked for, by name or number; None for all."""
