@@ -369,6 +369,17 @@ class ConversationTests(SynchronousTestCase):
         self.transport.producer.resumeProducing()
         self.assertEqual(self.heard(), b"admin\n\n> ")
 
+    def test_slow_reader_leaves(self) -> None:
+        """Nor are those of one line; all of them are in the end, also after a half-close."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+        self.transport.deliver(b"show cli level;show cli level\n")
+        self.transport.end_input()
+        self.assertEqual(self.heard(), b"")
+        self.transport.producer.resumeProducing()
+        self.assertEqual(self.heard(), b"admin\n\nadmin\n\n")
+        self.assert_closed()
+
     def test_fault(self) -> None:
         """A command that fails costs its answer; it is logged."""
         self.factory.console.control.refusal = ZeroDivisionError()  # type: ignore[attr-defined]

@@ -72,6 +72,15 @@ class StatsSockets(SynchronousTestCase):
         self.assertIn("cluster.ini:2:25: error: unknown value 'root'", wrong)
         self.assertIn("cluster.ini:4:19: error: unknown word 'x'", wrong)
 
+    def test_open_to_all(self) -> None:
+        """A port where anybody may change everything is warned of."""
+        text = f"[global]\nstats-socket = 192.0.2.1:9 level=admin\n{MINIMAL}"
+        problems = [each.message for each in read(text).warnings]
+        self.assertIn("whoever can reach 192.0.2.1:9 may change everything", problems)
+        for place in ("127.0.0.1:9 level=admin", "[::1]:9 level=admin", "192.0.2.1:9"):
+            problems = read(f"[global]\nstats-socket = {place}\n{MINIMAL}").warnings
+            self.assertEqual([each for each in problems if "reach" in each.message], [])
+
     def test_others_once(self) -> None:
         """Other keys may still be given once only."""
         wrong = report("stats-timeout = 1s", "stats-timeout = 2s")

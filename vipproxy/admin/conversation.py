@@ -6,6 +6,7 @@ The ways of HAProxy's (management guide, 9.3).
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Any
 
 from attrs import define, evolve, field
@@ -39,7 +40,11 @@ class CommandProtocol(Protocol):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._buffer = b""
+        self._commands: deque[str] = deque()
+        """Those of whole lines, not answered yet."""
         self._full = False
+        self._ended = False
+        """The user has said all."""
         self._over = False
         """What still comes is of no interest."""
         self._timer: IDelayedCall | None = None
@@ -60,28 +65,28 @@ class CommandProtocol(Protocol):
             self._advance()
 
     def _advance(self) -> None:
+        """Commands are separated by semicolons and line feeds."""
         while not (self._full or self._over):
+            if self._commands:
+                self._answer(self._commands.popleft())
+                continue
             lines, newline, rest = self._buffer.rpartition(b"\n")
             if not newline:
                 break
             self._buffer = rest
-            self._answer(lines)
+            self._commands.extend(_SEPARATOR.split(lines.decode("utf-8", "replace")))
         if len(self._buffer) > MAX_LINE:
             self.abort()
 
-    def _answer(self, lines: bytes) -> None:
-        """Commands are separated by semicolons and line feeds."""
-        console = self._console
-        for command in _SEPARATOR.split(lines.decode("utf-8", "replace")):
-            answer = self._made(command)
-            if console.interactive and not console.finished:
-                answer += "> "
-            self._transport.write(answer.encode())
-            if console.finished:
-                break
-        if console.finished or not console.interactive:
+    def _answer(self, command: str) -> None:
+        console, answer = self._console, self._made(command)
+        if console.interactive and not console.finished:
+            answer += "> "
+        self._transport.write(answer.encode())
+        stays = console.interactive and not self._ended
+        if console.finished or not (stays or self._commands):
             self._close()
-        else:
+        elif console.interactive:
             self._restart_timer()  # perhaps another one, by now
 
     def _made(self, command: str) -> str:
@@ -96,6 +101,7 @@ class CommandProtocol(Protocol):
         """Write what is left, and end; the timer remains for a user who reads nothing."""
         self._over = True
         self._buffer = b""
+        self._commands.clear()
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
@@ -122,8 +128,9 @@ class CommandProtocol(Protocol):
     # -- ends
 
     def readConnectionLost(self) -> None:
-        """The user has said all; the answer, if there is one, still goes out."""
-        if not self._over:
+        """The user has said all; what he has asked for is still answered."""
+        self._ended = True
+        if not (self._over or self._commands or b"\n" in self._buffer):
             self._close()
 
     def writeConnectionLost(self) -> None:
