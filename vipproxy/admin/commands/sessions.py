@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from vipproxy.admin.commands.command import Command, Console, Level, timestamp
+from vipproxy.admin.units import in_time
 from vipproxy.errors import Refused
 from vipproxy.interfaces import SessionView
 from vipproxy.values import Address, ClusterSnapshot
@@ -74,16 +75,8 @@ def _protocol(address: Address) -> str:
 
 
 def _age(seconds: float) -> str:
-    """``3d4h``, ``5m6s``, ``7s``: the two largest units, as HAProxy writes them."""
-    left = int(seconds)
-    parts: list[str] = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count}{unit}")
-        elif parts:
-            break
-    return "".join(parts[:2])
+    """``3d4h``, ``5m6s``, ``7s``: as HAProxy writes times."""
+    return in_time(seconds).replace(" ", "")
 
 
 COMMANDS = (
