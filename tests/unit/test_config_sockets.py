@@ -92,6 +92,6 @@ class StatsSockets(SynchronousTestCase):
             key
             for cls in (GlobalOptions, FrontendOptions, BackendOptions)
             for key, (_, option) in options_of(cls).items()
-            if option.several
+            if option.repeated
         }
         self.assertEqual(declared, REPEATABLE)

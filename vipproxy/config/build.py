@@ -72,7 +72,7 @@ class _Builder:
         frontends, backends = [], []
         defaults: Origins = {}
         for section in document.sections:
-            own = _own(section)
+            own = _origins(section)
             if section.kind == "defaults":
                 self._check_defaults(own)
                 defaults = own
@@ -149,8 +149,8 @@ class _Builder:
             default = getattr(attrs.fields(cls), field).default
             if option.names is not None:
                 value = self._named(key, option, option.names, origins)
-            elif key in origins and option.several:
-                value = self._several(option, origins[key])
+            elif key in origins and option.repeated:
+                value = self._repeated(option, origins[key])
             elif key in origins:
                 value = self._read(option, origins[key])
             elif isinstance(default, Chosen):
@@ -164,12 +164,6 @@ class _Builder:
             if value is not None or default is attrs.NOTHING:
                 values[field] = value
         return self._created(cls, values, section, broken)
-
-    def _several(self, option: Option, origin: Origin) -> tuple[Any, ...]:
-        """The values of a key that is given several times, but for those that cannot be read."""
-        settings = (origin.setting, *origin.more)
-        values = [self._read(option, Origin(origin.section, each)) for each in settings]
-        return tuple(value for value in values if value is not None)
 
     def _named(
         self, key: str, option: Option, names: Kind[Any], origins: Origins
@@ -188,6 +182,11 @@ class _Builder:
             elif name is not None and value is not None:
                 found[name.lower()] = name, value
         return tuple(found.values())
+
+    def _repeated(self, option: Option, origin: Origin) -> tuple[Any, ...]:
+        """The values of all settings of a key; those that cannot be read are left out."""
+        values = [self._read(option, attrs.evolve(origin, setting=s)) for s in origin.settings]
+        return tuple(value for value in values if value is not None)
 
     def _name(self, names: Kind[Any], origin: Origin) -> Any:
         try:
@@ -289,17 +288,12 @@ class _Builder:
         self.problems.error(message, setting.line, setting.column, len(setting.key), hint)
 
 
-def _own(section: Section) -> Origins:
-    """The section's keys, each with its settings."""
-    own: dict[str, Origin] = {}
+def _origins(section: Section) -> dict[str, Origin]:
+    """Where each key stands, in the order of their first settings."""
+    found: dict[str, list[Setting]] = {}
     for each in section.settings:
-        first = own.get(each.key)
-        own[each.key] = (
-            Origin(section, each)
-            if first is None
-            else attrs.evolve(first, more=(*first.more, each))
-        )
-    return own
+        found.setdefault(each.key, []).append(each)
+    return {key: Origin(section, first, tuple(later)) for key, (first, *later) in found.items()}
 
 
 def _effective(known: Mapping[str, Any], own: Origins, defaults: Origins) -> Origins:

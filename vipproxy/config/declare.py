@@ -27,10 +27,10 @@ class Option:
     haproxy: str
     positional: bool
     unsupported: str
-    several: bool
-    """The key may stand several times; the field is a tuple."""
     names: Kind[Any] | None
     """Of what kind the names are, where the key is ``KEY NAME``."""
+    repeated: bool
+    """The key may stand several times, each with a value: rules, in the file's order."""
 
     @classmethod
     def of(cls, attribute: attrs.Attribute[Any]) -> Option | None:
@@ -53,8 +53,8 @@ def option(
     haproxy: str = "",
     positional: bool = False,
     unsupported: str = "",
-    several: bool = False,
     names: Kind[Any] | None = None,
+    repeated: bool = False,
 ) -> Any:
     """A field of an options class that users can set.
 
@@ -63,11 +63,11 @@ def option(
     (server, check, stick...), a `positional` field is a bare word. `unsupported` is the
     sentence with which a known but not yet working option is refused.
 
-    With `several` the line may be given several times, and the field is a tuple; the key must be
-    one of `vipproxy.config.document.REPEATABLE`.
-
     With `names` an option of a section is written ``KEY NAME = VALUE``, any number of times, each
     with another name of this kind; the field is a tuple of pairs, name and value.
+
+    With `repeated`, which takes a key of `vipproxy.config.document.REPEATABLE`, the key (with
+    `names`, one name) may stand several times; the field is a tuple of the values (or pairs).
     """
     declared = {
         "key": key,
@@ -76,8 +76,8 @@ def option(
         "haproxy": haproxy,
         "positional": positional,
         "unsupported": unsupported,
-        "several": several,
         "names": names,
+        "repeated": repeated,
     }
     return attrs.field(default=default, kw_only=True, metadata={_METADATA: declared})
 

@@ -8,7 +8,7 @@ NAMELESS = ("global", "defaults")
 NAMED = ("frontend", "backend")
 SECTION_KINDS = (*NAMELESS, *NAMED)
 REPEATABLE = frozenset({"stats-socket"})
-"""Keys that may stand several times in a section (declared with `several`)."""
+"""First words of the keys that one section may have several times."""
 
 
 @frozen
@@ -25,7 +25,7 @@ class Setting:
 
 @frozen
 class Section:
-    """One ``[kind name]`` with its settings, whose keys are unique but for `REPEATABLE`."""
+    """One ``[kind name]`` with its settings, whose keys are unique but for those of rules."""
 
     kind: str
     name: str

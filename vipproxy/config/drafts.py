@@ -18,8 +18,12 @@ class Origin:
 
     section: Section
     setting: Setting
-    more: tuple[Setting, ...] = ()
-    """Where the key is given several times."""
+    later: tuple[Setting, ...] = ()
+    """Those that follow with the same key, where it may stand several times."""
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        return (self.setting, *self.later)
 
     @property
     def inherited(self) -> bool:

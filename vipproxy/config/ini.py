@@ -46,9 +46,9 @@ class _Reader:
     sections: list[Section] = Factory(list)
     section: Section | None = None
     """The one being read; after a bad header it is read, but not kept."""
-    settings: dict[str, Setting] = Factory(dict)
-    repeated: list[Setting] = Factory(list)
-    """Further settings of keys that may stand several times."""
+    settings: list[Setting] = Factory(list)
+    first_lines: dict[str, int] = Factory(dict)
+    """Where each key of the section stands first."""
 
     def read(self, number: int, line: str) -> None:
         text = line.strip()
@@ -69,9 +69,8 @@ class _Reader:
 
     def _keep(self) -> None:
         if self.section is not None and self.section.kind in SECTION_KINDS:
-            settings = (*self.settings.values(), *self.repeated)
-            self.sections.append(evolve(self.section, settings=settings))
-        self.settings, self.repeated = {}, []
+            self.sections.append(evolve(self.section, settings=tuple(self.settings)))
+        self.settings, self.first_lines = [], {}
 
     def _header(self, number: int, column: int, text: str) -> None:
         self._keep()
@@ -113,13 +112,12 @@ class _Reader:
             self.problems.error("there is no '=' here", number, column, length, "KEY = VALUE")
         elif not key:
             self.problems.error("there is no key before '='", number, column, 1, "KEY = VALUE")
-        elif key in self.settings and key not in REPEATABLE:
+        elif key in self.first_lines and key.partition(" ")[0] not in REPEATABLE:
             message = f"'{key}' is given twice in {self.section.label}"
-            hint = f"first in line {self.settings[key].line}"
+            hint = f"first in line {self.first_lines[key]}"
             self.problems.error(message, number, column, len(before.strip()), hint)
         else:
             value = after.strip()
             value_column = len(line) - len(after.lstrip()) + 1
-            setting = Setting(key, value, number, column, value_column)
-            if self.settings.setdefault(key, setting) is not setting:
-                self.repeated.append(setting)
+            self.settings.append(Setting(key, value, number, column, value_column))
+            self.first_lines.setdefault(key, number)

@@ -36,7 +36,7 @@ class GlobalOptions:
     stats_socket: tuple[StatsSocketOptions, ...] = option(
         record(StatsSocketOptions),
         default=(),
-        several=True,
+        repeated=True,
         help="a command socket; may be given several times",
         haproxy="stats socket",
     )

@@ -206,9 +206,9 @@ def _stats_sockets(cluster: ClusterDraft) -> Iterable[tuple[Setting, StatsSocket
     origin = draft.origins.get("stats-socket") if draft else None
     if draft is None or origin is None or draft.options is None:
         return ()
-    settings = (origin.setting, *origin.more)
     options = draft.options.stats_socket
-    return zip(settings, options, strict=True) if len(settings) == len(options) else ()
+    same = len(origin.settings) == len(options)
+    return zip(origin.settings, options, strict=True) if same else ()
 
 
 def _is_loopback(address: Address) -> bool:

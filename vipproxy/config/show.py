@@ -48,23 +48,22 @@ def _rows(options: Any, draft: Draft | None, source: str) -> Iterator[Row]:
     """A row for each option that has a value."""
     for key, (field, option) in options_of(type(options)).items():
         value = getattr(options, field)
-        if option.several:
-            for index, each in enumerate(value):
-                yield key, option.kind.format(each), _origin(key, draft, source, index)
-        elif option.names is not None:
+        if option.names is not None:
             for name, each in value:
                 own = key.replace("NAME", name)
                 yield own, option.kind.format(each), _origin(own, draft, source)
+        elif option.repeated:
+            for number, each in enumerate(value):
+                yield key, option.kind.format(each), _origin(key, draft, source, number)
         elif value is not None and not option.unsupported:
             yield key, option.kind.format(value), _origin(key, draft, source)
 
 
-def _origin(key: str, draft: Draft | None, source: str, index: int = 0) -> str:
-    """`index` counts the settings of a key that may be given several times."""
+def _origin(key: str, draft: Draft | None, source: str, number: int = 0) -> str:
     if draft is None or key not in draft.origins:
         return "default"
     origin = draft.origins[key]
-    place = f"{source}:{(origin.setting, *origin.more)[index].line}"
+    place = f"{source}:{origin.settings[number].line}"
     return f"[defaults] {place}" if origin.inherited else place
 
 
