@@ -160,8 +160,8 @@ class ProxyService(Control, Service):
         self._limit.stop()
         yield self._keeper.finish()
         self._dialler.stop()
-        self._relay.stop()
         self._transports.stop()
+        self._relay.stop()
 
     def _drain(self) -> Deferred[Any]:
         """Wait for the last session, but no longer than the grace."""

@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import BadRequest, BadResponse
+from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
-from vipproxy.interfaces import IAttempt, IBackend, IInspectable, ILease, IServer, LeaseRequest
+from vipproxy.interfaces import IAttempt, IBackend, IInspectable, ILease, LeaseRequest
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
@@ -240,13 +240,6 @@ class HttpClient(Protocol):
             counters.request_received(self.patience.seconds())
         self.answer(400)
 
-    def keep_refused(self, backend: IBackend, server: IServer, error: BadResponse) -> None:
-        """Keep an answer that was no HTTP, for the operator."""
-        if error.data:
-            self.frontend.refused_response(
-                backend.name, server.name, self.address, error.data, str(error)
-            )
-
     def _update_reading(self) -> None:
         if self._state is CLOSING or self._ended:
             return
@@ -269,6 +262,19 @@ class HttpClient(Protocol):
         if wish is None or wish.cookie != cookie or wish.key != key:
             wish = self._wish = LeaseRequest(self.address, self.destination, cookie, key=key)
         return wish
+
+    @property
+    def bulk(self) -> int:
+        """Bytes of the request's body that are to come, and need not come through here."""
+        return self._requests.bulk
+
+    def body_moved(self, left: int) -> None:
+        """All but so many of them have gone to the server."""
+        self.patience.touch()
+        self._requests.body_moved(left)
+        if self._requests.done and self._exchange is not None:
+            self._state = BUSY
+            self._exchange.request_continued(b"", True)
 
     def block(self) -> None:
         """Read no more of the request for now."""
