@@ -154,13 +154,11 @@ class HttpSessions(ProxyCase):
         origin = self.origin()
         proxy = await self.proxy("", origin)
         client = await self.connect()
-        client.send(
-            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-        )
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
         server = await origin.accepted()
         await server.hear(b"\r\n\r\n")
         server.send(
-            b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: chat\r\n\r\n"
         )
         await client.hear(b"101")
         (view,) = proxy.service.sessions()
