@@ -204,6 +204,8 @@ class BackendSnapshot:
     """Stick-table entries: key -> server name."""
     servers: tuple[ServerSnapshot, ...]
     counters: Counters
+    checked: bool = False
+    """Its servers are, unless they say otherwise."""
 
 
 @frozen

@@ -122,6 +122,7 @@ def backend(name: str, number: int, servers: tuple[ServerSnapshot, ...], **chang
         session_limit=1000,
         pins={},
         servers=servers,
+        checked=True,
         counters=counters(sum(each.counters.sessions for each in servers)),
     )
     return evolve(made, **changes)

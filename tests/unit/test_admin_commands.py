@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.unit.admin_fakes import FakeCluster, FakeControl
+from tests.unit.admin_fakes import FakeCluster, FakeControl, backend
 from vipproxy.admin.commands import COMMANDS, Console, Level, execute
 from vipproxy.admin.conversation import MAX_LINE, CommandFactory, CommandProtocol, Users
 from vipproxy.admin.csv import HEADER
@@ -164,6 +164,8 @@ class CommandTests(SynchronousTestCase):
     def test_nonsense(self) -> None:
         """Where HAProxy takes nonsense for a number, it is refused, and nothing is changed."""
         server = "db-vms-galera/rhos6-node2"
+        pools = [*self.cluster.value.backends, backend("unchecked", 99, (), checked=False)]
+        self.cluster.value = evolve(self.cluster.value, backends=tuple(pools))
         for text in (
             "set maxconn frontend vip-db x",
             "set maxconn global 9x",
@@ -174,6 +176,7 @@ class CommandTests(SynchronousTestCase):
             "add server db-vms-galera/n9 192.168.1.9",
             "add server db-vms-galera/n9 192.168.1.9:80 weight",
             "add server db-vms-galera/n9 192.168.1.9:80 inter 1s",
+            "add server unchecked/n9 192.168.1.9:80 check",
         ):
             self.assertNotEqual(self.run_(text).strip(), "", text)
         self.assertEqual(self.control.calls, [])

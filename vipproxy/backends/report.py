@@ -56,6 +56,7 @@ def backend_snapshot(
         pins=pins,
         servers=servers,
         counters=counters,
+        checked=pool.check_options is not None,
     )
 
 

@@ -7,7 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vipproxy.admin.commands.command import Command, Console, Level, Terse, number, split_server
+from vipproxy.admin.commands.command import (
+    Command,
+    Console,
+    Level,
+    Terse,
+    find_backend,
+    number,
+    split_server,
+)
 from vipproxy.config.ini import is_name
 from vipproxy.config.options import ServerConfig, ServerOptions
 from vipproxy.errors import Refused
@@ -36,6 +44,8 @@ def _add(console: Console, words: Sequence[str]) -> str:
     if len(words) < 2:
         raise Refused("'server' expects <name> and <addr>[:<port>] as arguments.")
     options = dict(_keywords(words[2:]))
+    if options["check"] and not find_backend(console, backend).checked:
+        raise Refused(f"'check' needs a check of backend '{backend}', which has none.")
     enabled = options.pop("enabled", False)
     options.pop("disabled", False)  # it is anyway
     options["check_port"] = options.pop("port", None)
