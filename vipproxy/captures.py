@@ -31,7 +31,12 @@ class Captures:
         data: bytes,
         reason: str,
     ) -> None:
-        """A response has a `backend`; `now` is Unix time in seconds."""
+        """A response has a `backend`; `now` is Unix time in seconds.
+
+        Without `data` there is nothing to show: it was refused before a byte of it was looked at.
+        """
+        if not data:
+            return
         place = ("backend", backend) if backend else ("frontend", frontend)
         data = _SECRETS.sub(_masked, data[:LONGEST])
         self._last[place] = CapturedMessage(

@@ -108,6 +108,14 @@ class BadResponse(SessionError):
     ending = Ending.SERVER_ABORT
 
 
+class ResponseDenied(SessionError):
+    """A rule refuses the server's response; `status` is what the client is told instead."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class InternalError(SessionError):
     """A plugin raised, or the proxy has a fault of its own."""
 

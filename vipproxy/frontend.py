@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -14,6 +15,7 @@ from zope.interface import implementer
 
 from vipproxy.captures import Captures
 from vipproxy.config.options import FrontendConfig, FrontendOptions
+from vipproxy.config.userlists import UserlistOptions
 from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import Refused
 from vipproxy.interfaces import (
@@ -21,6 +23,7 @@ from vipproxy.interfaces import (
     IClosable,
     ICluster,
     IConnector,
+    IControl,
     IFrontend,
     IInspectable,
     IListener,
@@ -30,7 +33,10 @@ from vipproxy.interfaces import (
     Side,
 )
 from vipproxy.limits import SessionLimit
-from vipproxy.sockets import attach
+from vipproxy.rules.choice import compile_admission
+from vipproxy.rules.conditions import Scope
+from vipproxy.rules.subject import Subject
+from vipproxy.sockets import attach, local_of
 from vipproxy.values import Address, Ending, FrontendSnapshot
 
 
@@ -56,12 +62,16 @@ class Frontend:
     """Of the whole process."""
     captures: Captures = field(factory=Captures)
     """Of the whole process."""
+    control: IControl | None = None
     counters: Counters = field(factory=Counters)
     stopping: bool = False
     accepting: Accepting = Accepting.OPEN
     """What the operator wants; the proxy stops its frontends by itself."""
+    strangers: int = 0
+    """Clients of whom another proxy has not told yet who they are (`accept-proxy`)."""
     listeners: Sequence[IListener] = ()
     """Told to go on when the frontend was full and is no more."""
+    userlists: Mapping[str, UserlistOptions] = field(factory=dict)
     maxconn: int = field(init=False)
     name: str = field(init=False)
     options: FrontendOptions = field(init=False)
@@ -86,7 +96,8 @@ class Frontend:
     @property
     def room(self) -> int:
         """Clients that may still come; none where it is not positive."""
-        return min(self.maxconn - len(self._clients), self.limit.room)
+        room = min(self.maxconn - len(self._clients), self.limit.room)
+        return room - self.strangers
 
     def opened(self, client: IClosable) -> Traffic:
         traffic = self._clients.get(client)
@@ -256,3 +267,23 @@ def session_view(
         bytes_in=traffic.bytes_in,
         bytes_out=traffic.bytes_out,
     )
+
+
+Admission = Callable[[Address, socket.socket], bool]
+
+
+def admission(frontend: Frontend) -> Admission | None:
+    """What says whether a client is let in, and counts those who are not; None: all are."""
+    scope = Scope(frontend, frontend.options.acl)
+    admits = compile_admission(frontend.options.tcp_request_connection, scope)
+    if admits is None:
+        return None
+
+    def admitted(peer: Address, sock: socket.socket) -> bool:
+        destination = frontend.destination or local_of(sock)
+        if admits(Subject(peer, destination, frontend.name)):
+            return True
+        frontend.counters.denied_connections += 1
+        return False
+
+    return admitted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from vipproxy.captures import Captures
 from vipproxy.config.options import ClusterConfig, FrontendConfig, GlobalOptions
 from vipproxy.connector import Connector
 from vipproxy.control import Control
+from vipproxy.counters import Meter
 from vipproxy.dial.reactor import ReactorDialler
 from vipproxy.errors import ListenFailed, VipproxyError
 from vipproxy.frontend import Accepting, Frontend
@@ -75,6 +77,8 @@ class ProxyService(Control, Service):
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
         self._captures = Captures()
+        self._work = Meter(self._started_at, time.thread_time())
+        self._bytes_out = Meter(self._started_at)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
         self._relay = _relay(config.options, reactor)
@@ -99,6 +103,8 @@ class ProxyService(Control, Service):
             self.backends,
             self._limit,
             self._captures,
+            userlists={each.name: each.options for each in self.config.userlists},
+            control=self,
         )
 
     # -- start and stop -----------------------------------------------------------------
@@ -216,9 +222,10 @@ class ProxyService(Control, Service):
     # -- what observers see and do ------------------------------------------------------
 
     def snapshot(self) -> ClusterSnapshot:
+        frontends = tuple(self._frontend_snapshot(each) for each in self.frontends.values())
         return ClusterSnapshot(
-            process=self._process(),
-            frontends=tuple(self._frontend_snapshot(each) for each in self.frontends.values()),
+            process=self._process(sum(each.counters.bytes_out for each in frontends)),
+            frontends=frontends,
             backends=tuple(self._backend_snapshot(each) for each in self.backends.values()),
             events=tuple(self._events),
         )
@@ -227,19 +234,24 @@ class ProxyService(Control, Service):
         subject = f"{backend}/{server}" if server else backend
         self._events.append(Event(self._reactor.seconds(), subject, text, severity))
 
-    def _process(self) -> ProcessSnapshot:
-        now = self._reactor.seconds()
+    def _process(self, bytes_out: int) -> ProcessSnapshot:
+        now, options = self._reactor.seconds(), self.config.options
         return ProcessSnapshot(
             pid=os.getpid(),
-            node=socket.gethostname(),
-            version=_version(self.config.options),
+            node=options.node or socket.gethostname(),
+            version=_version(options),
             started_at=self._started_at,
             uptime=now - self._started_at,
             session_limit=self._limit.limit,
             descriptor_limit=self._descriptors,
             stopping=self._stopping,
             config_path=self.config.path,
-            identity=self.config.options.identity,
+            identity=options.identity,
+            description=options.description or "",
+            threads=1 + (options.relay_threads if _compiled(options) else 0),
+            timers=len(self._reactor.getDelayedCalls()),
+            idle=100.0 * max(0.0, 1.0 - self._work.read(now, time.thread_time())),
+            bytes_out_rate=self._bytes_out.read(now, bytes_out),
             session_ceiling=self._limit.ceiling,
             session_rate_limit=self._limit.rate,
         )

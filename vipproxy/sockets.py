@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IHalfCloseableDescriptor, INegotiated, IProtocol
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -23,7 +23,7 @@ IP_FREEBIND = getattr(socket, "IP_FREEBIND", 15)
 IPV6_FREEBIND = 78
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
 
-_NON_BLOCKING_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+NON_BLOCKING_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 ANY_HOST = frozenset({"0.0.0.0", "::"})
 """Hosts of a bind to all addresses: each client calls one of them."""
@@ -41,7 +41,7 @@ def family_of(address: Address) -> socket.AddressFamily:
 
 def stream_socket(address: Address) -> socket.socket:
     """A non-blocking TCP socket of the address's family."""
-    return socket.socket(family_of(address), _NON_BLOCKING_STREAM)
+    return socket.socket(family_of(address), NON_BLOCKING_STREAM)
 
 
 def listening_socket(address: Address, backlog: int) -> socket.socket:
@@ -88,7 +88,7 @@ def accept_batch(listening: socket.socket, limit: int) -> list[Accepted]:
 
 def accepted_socket(descriptor: int, family: int) -> socket.socket:
     """The socket of a descriptor from `accept_batch`, without asking the kernel what it is."""
-    return socket.socket(family, _NON_BLOCKING_STREAM, 0, descriptor)
+    return socket.socket(family, NON_BLOCKING_STREAM, 0, descriptor)
 
 
 SocketOption = tuple[int, int, int]
@@ -259,6 +259,11 @@ def _shut_down(sock: socket.socket, last_words: bytes) -> None:
         if last_words:
             sock.send(last_words)
         sock.shutdown(socket.SHUT_RDWR)
+
+
+def can_half_close(transport: Any) -> bool:
+    """Half-close over TLS is broken (Twisted's ticket 5341)."""
+    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)
 
 
 def end_output(transport: Any) -> None:

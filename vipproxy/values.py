@@ -173,10 +173,8 @@ class ServerSnapshot:
     """Its own; 0 where it has none."""
     check_host: str = ""
     """Where it is checked instead of its address, if it is."""
-    idle: int = 0
-    """Connections to it that are kept for further requests."""
     idle_limit: int | None = None
-    """So many at most."""
+    """Connections to it that are kept for further requests at most; None is any number."""
     idle_timeout: float = 0.0
     """Seconds that they are kept."""
     checks_paused: bool = False
@@ -206,6 +204,8 @@ class BackendSnapshot:
     counters: Counters
     checked: bool = False
     """Its servers are, unless they say otherwise."""
+    stick_size: int = 0
+    """Entries that the stick table can hold; 0 where there is none."""
 
 
 @frozen
@@ -248,6 +248,14 @@ class ProcessSnapshot:
     """What `session_limit` can be raised to."""
     session_rate_limit: int = 0
     """New sessions a second at most; 0 is no limit."""
+    description: str = ""
+    threads: int = 1
+    timers: int = 0
+    """Delayed calls of the reactor."""
+    idle: float = 100.0
+    """Percents of its time that the reactor's thread has not worked lately."""
+    bytes_out_rate: float = 0.0
+    """Bytes to clients in a second, lately."""
 
 
 @frozen

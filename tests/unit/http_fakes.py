@@ -226,6 +226,17 @@ class FakeBackend:
     def server_of_cookie(self, value: str) -> FakeServer | None:
         return next((each for each in self.servers if each.cookie == value), None)
 
+    @property
+    def usable_servers(self) -> int:
+        return len(self.servers)
+
+    @property
+    def queued(self) -> int:
+        return 0
+
+    def is_usable(self, server: str) -> bool:
+        return any(each.name == server for each in self.servers)
+
     def watch(self, watcher: Any) -> None:
         self.watchers.append(watcher)
 
@@ -318,6 +329,7 @@ class FakeRelay:
 @define
 class FakeFrontendOptions:
     timeout_client: float = 30.0
+    acl: Any = ()
 
 
 @implementer(IFrontend)
@@ -331,11 +343,17 @@ class FakeFrontend:
     counters: Counters = field(factory=Counters)
     relay: FakeRelay = field(factory=FakeRelay)
     cluster: Any = None
+    control: Any = None
     destination: Address | None = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
     refused: list[tuple[bytes, str]] = field(factory=list)
     """Bytes that were refused, and why."""
+    userlists: dict[str, Any] = field(factory=dict)
+
+    @property
+    def backends(self) -> dict[str, FakeBackend]:
+        return {self.backend.name: self.backend}
 
     def backend_named(self, name: str) -> FakeBackend:
         return self.backend

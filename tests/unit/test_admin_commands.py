@@ -43,20 +43,17 @@ class CommandTests(SynchronousTestCase):
             self.assertTrue(answer.startswith("Name: vipproxy\n"))
             self.assertTrue(answer.endswith("\n\n"))
 
-    def test_formats_to_come(self) -> None:
-        """A format that is not there yet is refused, not answered with another."""
-        self.assertEqual(
-            self.run_("show stat typed"), "'show stat' does not support 'typed' yet.\n\n"
-        )
-        self.assertEqual(
-            self.run_("show info json"), "'show info' does not support 'json' yet.\n\n"
-        )
+    def test_unknown_formats(self) -> None:
+        """A format that is not known is refused, not answered with another."""
+        for command in ("show stat", "show info"):
+            answer = self.run_(f"{command} yaml")
+            self.assertTrue(answer.startswith(f"'{command}' does not know 'yaml', only desc, "))
 
     def test_help(self) -> None:
         """`help` lists all commands at every level, in HAProxy's form, as HAProxy does."""
         answer = self.run_("help", Level.USER)
         self.assertTrue(answer.startswith("The following commands are valid at this level:\n"))
-        self.assertIn("\n  show info                               : report info", answer)
+        self.assertIn("\n  show info [desc|json|typed|float]*      : report info", answer)
         self.assertIn("set server", answer)
         self.assertTrue(
             answer.endswith("  quit                                    : disconnect\n\n")
@@ -148,10 +145,21 @@ class CommandTests(SynchronousTestCase):
 
     def test_add_server(self) -> None:
         """A server is added with the options that its keywords say."""
-        text = "add server db-vms-galera/n9 192.168.1.9:80 check port 90 weight 3 backup enabled"
+        text = (
+            "add server db-vms-galera/n9 192.168.1.9:80 check port 90 weight 3 backup enabled "
+            "inter 200 fall 5 addr ::1 on-marked-down shutdown-sessions"
+        )
         self.assertEqual(self.run_(text), "New server registered.\n\n")
         options = ServerOptions(
-            address=Address("192.168.1.9", 80), check=True, check_port=90, weight=3, backup=True
+            address=Address("192.168.1.9", 80),
+            check=True,
+            check_port=90,
+            weight=3,
+            backup=True,
+            interval=0.2,
+            fall=5,
+            check_addr="::1",
+            on_marked_down="shutdown-sessions",
         )
         self.assertEqual(
             self.control.calls,
@@ -175,7 +183,10 @@ class CommandTests(SynchronousTestCase):
             "add server db-vms-galera/n9 example.org:80",
             "add server db-vms-galera/n9 192.168.1.9",
             "add server db-vms-galera/n9 192.168.1.9:80 weight",
-            "add server db-vms-galera/n9 192.168.1.9:80 inter 1s",
+            "add server db-vms-galera/n9 192.168.1.9:80 inter 1x",
+            "add server db-vms-galera/n9 192.168.1.9:80 slowstart 1s",
+            "add server db-vms-galera/n9 192.168.1.9:80 addr example.org",
+            "add server db-vms-galera/n9 192.168.1.9:80 on-marked-down fall-over",
             "add server unchecked/n9 192.168.1.9:80 check",
         ):
             self.assertNotEqual(self.run_(text).strip(), "", text)

@@ -40,6 +40,11 @@ class Keeping(SynchronousTestCase):
         self.assertEqual([each.data for each in self.captures.messages()], [b"second", b"answer"])
         self.assertEqual(self.captures.total, 3)
 
+    def test_nothing(self) -> None:
+        """Where nothing is known of what came, nothing is kept."""
+        self.keep(b"")
+        self.assertEqual((self.captures.total, self.captures.messages()), (0, []))
+
     def test_bounded(self) -> None:
         """Of a long message the beginning is kept."""
         self.keep(b"x" * (LONGEST + 1))

@@ -8,9 +8,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.config_fakes import MINIMAL, FakeCatalog, read
 from vipproxy.config import loads
-from vipproxy.config.declare import options_of
-from vipproxy.config.document import REPEATABLE
-from vipproxy.config.options import BackendOptions, FrontendOptions, GlobalOptions
 from vipproxy.config.socket_options import StatsSocketOptions
 from vipproxy.errors import ConfigError
 from vipproxy.values import Address
@@ -85,13 +82,3 @@ class StatsSockets(SynchronousTestCase):
         """Other keys may still be given once only."""
         wrong = report("stats-timeout = 1s", "stats-timeout = 2s")
         self.assertIn("'stats-timeout' is given twice in [global]", wrong)
-
-    def test_declared(self) -> None:
-        """What may be repeated in the text is what is declared so."""
-        declared = {
-            key
-            for cls in (GlobalOptions, FrontendOptions, BackendOptions)
-            for key, (_, option) in options_of(cls).items()
-            if option.repeated
-        }
-        self.assertEqual(declared, REPEATABLE)

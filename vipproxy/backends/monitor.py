@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from vipproxy.backends.server import Server
 from vipproxy.checks import CheckFailed
-from vipproxy.config.options import CheckOptions
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.futures import as_deferred
 from vipproxy.interfaces import CheckTarget
 from vipproxy.values import Address, AdminState, CheckResult, CheckStatus
@@ -69,11 +69,12 @@ class Monitor(Service):
 
     def _loop(self, server: Server, share: float) -> CheckLoop:
         """`share` is how much later in the interval than the first one it runs."""
-        check = self._pool.options.check
+        check, pace = self._pool.options.check, self._pool.pace_of(server.config)
         assert check is not None
-        spread = check.common.interval * share
+        assert pace is not None
+        spread = pace.interval * share
         return CheckLoop(
-            self._pool, server, check.plugin, check.options, check.common, self._reactor, spread
+            self._pool, server, check.plugin, check.options, pace, self._reactor, spread
         )
 
     def startService(self) -> None:
@@ -135,13 +136,14 @@ class CheckLoop:
         self._timeout = options.interval if options.timeout is None else options.timeout
 
     def _target(self) -> CheckTarget:
-        server = self._server
+        server, backend = self._server, self._pool.options
         return CheckTarget(
             backend=self._pool.name,
             server=server.name,
             address=check_address(server, self._options),
             timeout=self._timeout,
             reactor=self._reactor,
+            steps=backend.tcp_check or backend.http_check,
         )
 
     def start(self, delay: float) -> None:

@@ -97,8 +97,7 @@ class Operations:
         server = self.server(name)
         if server.admin is not AdminState.MAINT:
             raise Refused("Only servers in maintenance mode can be deleted.")
-        idle = any(watcher.kept(server) for watcher in self._pool.watchers)
-        if server.leases or len(server.queue) or idle:
+        if server.leases or len(server.queue) or server.counters.idle:
             raise Refused("Server still has connections attached to it, cannot remove it.")
         self._drop_pins_of(server)
         self._pool.monitor.remove(server)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from vipproxy.backends.server import Server
-from vipproxy.config.options import CheckOptions
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.counters import Counters
 from vipproxy.interfaces import ILease, IServerWatcher
 from vipproxy.values import AdminState, BackendSnapshot, ServerSnapshot
@@ -23,13 +23,7 @@ def backend_snapshot(
     pins = pool.pins.as_mapping() if pool.pins else {}
     pinned = set(pins.values())
     servers = tuple(
-        server_snapshot(
-            each,
-            now,
-            pool.check_options,
-            each.name in pinned,
-            pool.watchers,
-        )
+        server_snapshot(each, now, pool.pace_of(each.config), each.name in pinned, pool.watchers)
         for each in selection.servers
     )
     used = [each.since_session for each in servers if each.since_session is not None]
@@ -56,7 +50,8 @@ def backend_snapshot(
         pins=pins,
         servers=servers,
         counters=counters,
-        checked=pool.check_options is not None,
+        checked=options.check is not None,
+        stick_size=options.stick.size if options.stick else 0,
     )
 
 
@@ -99,7 +94,6 @@ def server_snapshot(
         disabled=server.config.options.disabled,
         check_port=server.check_port or (check.port if check else 0) or 0,
         check_host=server.check_host or "",
-        idle=sum(watcher.kept(server) for watcher in watchers),
         idle_limit=_idle_limit(watchers),
         idle_timeout=max((watcher.timeout for watcher in watchers), default=0.0),
         checks_paused=server.checks_paused,

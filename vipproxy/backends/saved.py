@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vipproxy.backends.server import Server
-from vipproxy.config.options import ServerConfig, ServerOptions
+from vipproxy.config.options import ServerConfig
 from vipproxy.config.records import record
+from vipproxy.config.server_options import ServerOptions
 from vipproxy.values import Address, AdminState
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ class Server:
     backup: bool = field(init=False)
     weight: int = field(init=False)
     maxconn: int = field(init=False)
-    check_host: str | None = None
+    check_host: str | None = field(init=False)
     """Where it is checked instead of its own address."""
     check_port: int | None = field(init=False)
     checks_paused: bool = False
@@ -56,7 +56,7 @@ class Server:
         options = self.config.options
         self.name, self.address, self.cookie = self.config.name, options.address, options.cookie
         self.backup, self.weight, self.maxconn = options.backup, options.weight, options.maxconn
-        self.check_port = options.check_port
+        self.check_host, self.check_port = options.check_addr, options.check_port
         if options.disabled:
             self.admin = AdminState.MAINT
 

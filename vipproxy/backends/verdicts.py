@@ -125,7 +125,7 @@ class Verdicts:
         server.suspect = False
         self.refresh(server)
         self._settle(server)
-        shuts = self._pool.options.shuts_sessions_down
+        shuts = self._shuts_sessions_down(server)
         closed = self._end_sessions(server, Ending.MARKED_DOWN) if shuts else 0
         for watcher in self._pool.watchers:
             watcher.server_fell(server)
@@ -138,6 +138,12 @@ class Verdicts:
     def _changed(self, server: Server) -> None:
         self.refresh(server)
         self._pool.serve_all()
+
+    def _shuts_sessions_down(self, server: Server) -> bool:
+        own = server.config.options.on_marked_down
+        if own is None:
+            return self._pool.options.shuts_sessions_down
+        return own == "shutdown-sessions"
 
     def _rose(self, server: Server, text: str) -> None:
         """More may be possible than before."""

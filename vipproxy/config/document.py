@@ -5,9 +5,14 @@ from __future__ import annotations
 from attrs import field, frozen
 
 NAMELESS = ("global", "defaults")
-NAMED = ("frontend", "backend")
+NAMED = ("frontend", "backend", "userlist")
 SECTION_KINDS = (*NAMELESS, *NAMED)
-REPEATABLE = frozenset({"stats-socket"})
+REPEATABLE = frozenset(
+    {
+        "acl", "http-check", "http-request", "http-response", "redirect", "stats-socket",
+        "tcp-check", "tcp-request-connection", "tcp-request-content", "use-backend",
+    }
+)  # fmt: skip
 """First words of the keys that one section may have several times."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IProtocol, IReactorTime
@@ -10,6 +11,7 @@ from zope.interface import Attribute, Interface
 
 from vipproxy.counters import Counters, Traffic
 from vipproxy.interfaces.cluster import ICluster
+from vipproxy.interfaces.control import IControl
 from vipproxy.interfaces.pools import IBackend, ILease
 from vipproxy.interfaces.relays import IAttempt, IConnector, IRelay, Side
 from vipproxy.values import Address
@@ -68,7 +70,14 @@ class IFrontend(Interface):
     connector: IConnector = Attribute("From a lease to a connected server.")
     relay: IRelay = Attribute("Moves bytes.")
     cluster: ICluster = Attribute("The proxy's own state, read-only.")
+    control: IControl | None = Attribute(
+        "What an operator may change of it; None where nothing may be changed."
+    )
     backend: IBackend | None = Attribute("The frontend's backend.")
+    backends: Mapping[str, IBackend] = Attribute("All backends of the proxy, by name.")
+    userlists: Mapping[str, Any] = Attribute(
+        "The `vipproxy.config.userlists.UserlistOptions` of the configuration, by name."
+    )
     destination: Address | None = Attribute(
         "The one address that all its clients call; None where they may call several."
     )

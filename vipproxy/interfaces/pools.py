@@ -44,6 +44,8 @@ class LeaseRequest:
     """The value of the persistence cookie, if the client sent one."""
     tried: frozenset[str] = frozenset()
     """Servers that have refused this client."""
+    failed: str = ""
+    """The server that failed this client last; empty for a client that comes for the first time."""
     waited: float = 0.0
     """Seconds already spent waiting."""
     key: bytes | None = None
@@ -96,9 +98,6 @@ class IServerWatcher(Interface):
     timeout: float = Attribute("Seconds that something is kept.")
     limit: int | None = Attribute("Connections that are kept to a server at most; None is any.")
 
-    def kept(server: IServer) -> int:
-        """How many connections to a server are kept now."""
-
 
 class ILeaseTaker(Interface):
     def leased(lease: ILease) -> None:
@@ -114,6 +113,11 @@ class IBackend(Interface):
     name: str = Attribute("Its name.")
     options: Any = Attribute("Its `vipproxy.config.options.BackendOptions`.")
     counters: Counters = Attribute("What its sessions have done.")
+    usable_servers: int = Attribute("How many servers may get clients now.")
+    queued: int = Attribute("Clients that wait for a server.")
+
+    def is_usable(server: str) -> bool:
+        """Whether a server may get clients now."""
 
     def lease(request: LeaseRequest, taker: ILeaseTaker) -> None:
         """Ask for a server: persistence first, else the balancer.

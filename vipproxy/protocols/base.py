@@ -56,7 +56,7 @@ class ProxyProtocol(Protocol, TimeoutMixin):
     def makeConnection(self, transport: Any) -> None:
         self.traffic: Traffic = self.frontend.opened(transport)
         super().makeConnection(transport)
-        if self._session is None:
+        if self._session is None and self.timeOut is None:
             self.setTimeout(self.frontend.options.timeout_client)
 
     def proxy(self, backend: IBackend | None = None, prelude: bytes = b"") -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
-    INegotiated,
     IPushProducer,
     ISSLTransport,
 )
@@ -19,34 +16,22 @@ from zope.interface import implementer
 from vipproxy.counters import Traffic
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
-from vipproxy.interfaces import IAttempt, IBackend, IInspectable, ILease, LeaseRequest
-from vipproxy.protocols.http_errors import answer, connection_field, final_answer
+from vipproxy.interfaces import LeaseRequest
+from vipproxy.protocols.http_errors import connection_field, final_answer, page_of, written
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.sockets import UNKNOWN, address_of, hang_up
+from vipproxy.protocols.http_state import BODY, BUSY, CLOSING, HEAD
+from vipproxy.rules.answers import Answer
+from vipproxy.sockets import UNKNOWN, address_of, can_half_close, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
     from vipproxy.protocols.http import HttpFactory
 
 
-class State(Enum):
-    HEAD = auto()
-    """Waiting for a request, or reading its head."""
-    BODY = auto()
-    """Reading a request's body, while its exchange runs."""
-    BUSY = auto()
-    """The request is read; its response is not complete."""
-    CLOSING = auto()
-    """What still comes is dropped."""
-
-
-HEAD, BODY, BUSY, CLOSING = State
-
-
-@implementer(IPushProducer, IHalfCloseableProtocol, IInspectable)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class HttpClient(Protocol):
     """One client. Requests that it sends before it has its answer wait, in bounded memory."""
 
@@ -54,6 +39,7 @@ class HttpClient(Protocol):
     factory: HttpFactory
     destination: Address
     traffic: Traffic
+    user = property(lambda self: self._exchange, doc="The request that it makes now.")
 
     def __init__(self, factory: HttpFactory, address: Address) -> None:
         self.factory, self.address = factory, address
@@ -78,24 +64,6 @@ class HttpClient(Protocol):
         """The client has ended its input."""
         self._due = True
         """A request is due: at once from a new client, later from its first byte on."""
-
-    # -- what it is doing
-
-    @property
-    def peer(self) -> Address:
-        return self.address
-
-    @property
-    def lease(self) -> ILease | None:
-        return self._exchange.lease if self._exchange else None
-
-    @property
-    def attempt(self) -> IAttempt | None:
-        return self._exchange.attempt if self._exchange else None
-
-    @property
-    def wanted(self) -> IBackend:
-        return self._exchange.backend if self._exchange else self.factory.backend
 
     # -- Twisted's calls
 
@@ -142,6 +110,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._count_silence()
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -173,6 +142,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
+                self._count_silence()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -201,13 +171,20 @@ class HttpClient(Protocol):
         """What came with the head is read first: if it is malformed, no server hears of it."""
         done = self._requests.done
         data = b"" if done else self._requests.read_body()
-        if self.factory.monitor_path and head.path == self.factory.monitor_path:
+        factory = self.factory
+        if factory.rules is not None:
+            route = factory.rules.route(self, head)
+        elif factory.monitor_path and head.path == factory.monitor_path:
             self.frontend.counters.intercepted += 1
             self.answer(200)
             return
+        else:
+            route = factory.route
+        if route is None:
+            return  # it is answered already
         done = self._requests.done
         self._state = BUSY if done else BODY
-        exchange = self._exchange = Exchange(self, self.factory.backend, head, done)
+        exchange = self._exchange = Exchange(self, route, head, done)
         if data:
             exchange.request_continued(data, done)
         exchange.start(now)
@@ -229,15 +206,13 @@ class HttpClient(Protocol):
             self.patience.limit(self.factory.request_limit)
 
     def _refuse(self, error: MalformedMessage) -> None:
-        counters = self.frontend.counters
-        counters.request_errors += 1
-        if error.data:
-            self.frontend.refused_request(self.address, error.data, str(error))
+        self.frontend.counters.request_errors += 1
+        self.frontend.refused_request(self.address, error.data, str(error))
         if self._exchange is not None:
             self._exchange.fail(BadRequest(str(error)))
             return
         if self._requests.head is None:
-            counters.request_received(self.patience.seconds())
+            self.frontend.counters.request_received(self.patience.seconds())
         self.answer(400)
 
     def _update_reading(self) -> None:
@@ -295,21 +270,44 @@ class HttpClient(Protocol):
         Only if this one has been read, or is going to be read `to_its_end`.
         """
         head = self._requests.head
-        wanted = head is not None and head.keep_alive
+        wanted = head is not None and head.keep_alive and self.factory.keeps_clients
         return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:
         """Say something ourselves; it ends the exchange, if there is one."""
-        self.frontend.counters.responded(status)
+        self.respond(Answer(status))
+
+    def respond(self, said: Answer) -> None:
+        """The same, as a rule says it."""
+        self.frontend.counters.responded(said.status)
         head = self._requests.head
-        if head is None or status in (400, 408):
+        if not said.start and self._answered_by_page(said):
+            return
+        if head is None or (said.status in (400, 408) and not said.start):
             self._exchange = None
-            self.write(final_answer(status))
-            self._close(linger=status == 400)
+            self.write(final_answer(said.status))
+            self._close(linger=said.status == 400)
         else:
             keep = self.may_keep()
-            self.write(answer(status, head.method, connection_field(keep, head.minor, 1)))
+            self.write(written(said, head.method, connection_field(keep, head.minor, 1)))
             self.exchange_over(keep)
+
+    def _answered_by_page(self, said: Answer) -> bool:
+        """Whether a page of the configuration has been sent in place of ours."""
+        exchange, head = self._exchange, self._requests.head
+        pages = self.factory.pages if exchange is None else exchange.route.pages
+        page = page_of(said, head.method if head else b"", pages)
+        if page is None:
+            return False
+        self._exchange = None
+        self.write(page)
+        self._close(linger=True)
+        return True
+
+    def drop(self) -> None:
+        """End the connection without a word."""
+        self._exchange = None
+        self._close()
 
     def exchange_over(self, keep: bool) -> None:
         """The response is written: on to the next request, or to the end."""
@@ -320,7 +318,7 @@ class HttpClient(Protocol):
         self._state = HEAD
         self._requests.next()
         self.blocked = False
-        self.may_reuse_server = self.factory.keeps_servers
+        self.may_reuse_server = True
         self.patience.limit(self.factory.keep_alive_limit)
         if self._requests.data or self._ended or not self._reading:
             self._advance()
@@ -368,6 +366,14 @@ class HttpClient(Protocol):
         else:
             self._close()
 
+    def _count_silence(self) -> None:
+        """A client that came, and went without a word, is a bad request to HAProxy."""
+        if self._state is HEAD and self._due and not self._requests.data:
+            counters = self.frontend.counters
+            counters.request_received(self.patience.seconds())
+            counters.request_errors += 1
+            counters.responded(400)
+
     def _abandon_exchange(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -382,7 +388,7 @@ class HttpClient(Protocol):
         self._state = CLOSING
         self._requests.take()
         self.transport.unregisterProducer()
-        if linger and not self._ended and _can_half_close(self.transport):
+        if linger and not self._ended and can_half_close(self.transport):
             self._resume_reading()
             self.transport.loseWriteConnection()
         else:
@@ -392,8 +398,3 @@ class HttpClient(Protocol):
     def _forget(self) -> None:
         self.patience.forget()
         self.factory.client_gone(self)
-
-
-def _can_half_close(transport: Any) -> bool:
-    """Half-close over TLS is broken (Twisted's ticket 5341)."""
-    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -12,14 +12,17 @@ from vipproxy.counters import Traffic
 from vipproxy.errors import (
     ClientGone,
     ClientTimeout,
+    ServerMarkedDown,
     ServerTimeout,
     SessionError,
 )
-from vipproxy.framing.http1 import RequestHead, ResponseHead, drop_framing
+from vipproxy.framing.http1 import RequestHead, ResponseHead
+from vipproxy.framing.http_fields import drop_framing
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
     IConnectTaker,
+    IInspectable,
     ILease,
     IReuser,
     IRevocable,
@@ -28,16 +31,13 @@ from vipproxy.interfaces import (
 )
 from vipproxy.protocols.http_bulk import Bulk, send_to_client, send_to_server
 from vipproxy.protocols.http_cookie_dates import CookieDates
-from vipproxy.protocols.http_counts import (
-    count_aborts,
-    count_failure,
-    count_response,
-    counters_of,
-)
+from vipproxy.protocols.http_counts import count_aborts, count_failure, count_response
 from vipproxy.protocols.http_errors import connection_field, status_of
+from vipproxy.protocols.http_heads import added_to_request, edit_response
+from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
-from vipproxy.values import Ending
+from vipproxy.values import Address, Ending
 
 if TYPE_CHECKING:
     from vipproxy.protocols.http_client import HttpClient
@@ -60,22 +60,22 @@ UPGRADE_REQUIRED = 426
 """A response that must say to what (RFC 9110, 15.5.22), though a proxy changes to nothing."""
 
 
-@implementer(IConnectTaker, IReuser, IRevocable)
+@implementer(IConnectTaker, IInspectable, IReuser, IRevocable)
 @define(eq=False)
 class Exchange:
     """Over exactly once: by a complete response, a failure, the client's leave or a mark-down."""
 
     client: HttpClient
-    backend: IBackend
+    route: Route
     head: RequestHead
     request_done: bool
     """All of the request has been read from the client."""
     _wish: LeaseRequest | None = None
-    _dates: CookieDates | None = None
+    dates: CookieDates | None = None
     """When the client's persistence cookie was set, where it says so."""
     _repeatable: bool = False
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
-    _attempt: IAttempt | None = None
+    attempt: IAttempt | None = None
     lease: ILease | None = None
     traffic: Traffic = NO_TRAFFIC
     """The lease's, once there is one."""
@@ -95,30 +95,34 @@ class Exchange:
     _over: bool = False
 
     @property
-    def attempt(self) -> IAttempt | None:
-        return self._attempt
+    def peer(self) -> Address:
+        return self.client.address
+
+    @property
+    def wanted(self) -> IBackend:
+        return self.route.backend
 
     # -- a server for the request
 
     def start(self, now: float) -> None:
         """Find a server: the one that the cookie names, or any."""
-        client, head, cookie = self.client, self.head, None
-        self.backend.counters.request_received(now)
-        factory = client.factory
-        for changes in factory.request_changes:
+        client, head, cookie, route = self.client, self.head, None, self.route
+        route.backend.counters.request_received(now)
+        for changes in route.request_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is not None:
-            head.lines, cookie, self._dates = factory.persistence.read(head.lines)
-        key = None if factory.key_of is None else factory.key_of(head)
+        if route.persistence is not None:
+            head.lines, cookie, self.dates = route.persistence.read(head.lines)
+        key = None if route.key_of is None else route.key_of(head)
         bodiless = self.request_done and not head.length and not head.chunked
-        self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
+        reusable = client.may_reuse_server and route.keeps_servers
+        self._repeatable = reusable and bodiless and head.method in REPEATABLE
         self._wish = client.lease_request(cookie, key)
         self._connect(self._wish)
 
     def _connect(self, wish: LeaseRequest) -> None:
-        attempt = self.client.frontend.connector.connect(self.backend, wish, self, self)
+        attempt = self.client.frontend.connector.connect(self.route.backend, wish, self, self)
         if self.lease is None and not self._over:
-            self._attempt = attempt
+            self.attempt = attempt
 
     def reuse(self, lease: ILease) -> bool:
         """Take an idle connection, where this request may be lost with it."""
@@ -128,6 +132,8 @@ class Exchange:
             self._repeatable = False
             idle.make_room(lease.server)
             return False
+        lease.server.counters.reuses += 1
+        self.route.backend.counters.reuses += 1
         lease.connected()
         self._use(lease, connection)
         return True
@@ -138,14 +144,14 @@ class Exchange:
         self._use(lease, connection)
 
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
-        self._attempt = None
+        self.attempt = None
         self.lease, self.server = lease, connection
         self.traffic = lease.traffic
         lease.holder = self
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        text = self.head.render(self._added_fields())
+        text = self.head.render(added_to_request(self))
         if self._early is not None:
             text += self._early
             self._early = None
@@ -155,19 +161,8 @@ class Exchange:
         self._set_limit()
 
     def connect_failed(self, error: SessionError) -> None:
-        self._attempt = None
+        self.attempt = None
         self.fail(error)
-
-    def _added_fields(self) -> bytes:
-        """HTTP/1.1 servers keep the connection if they are not told otherwise, others if asked."""
-        head, forwarded = self.head, self.client.forwarded
-        added = b"" if forwarded is None else forwarded(head)
-        if head.upgrade:
-            return b"%bconnection: Upgrade\r\nupgrade: %b\r\n" % (added, head.upgrade)
-        keeps = self.client.factory.keeps_servers
-        if head.minor:
-            return added if keeps else added + b"connection: close\r\n"
-        return added + b"connection: keep-alive\r\n" if keeps else added
 
     # -- from the client
 
@@ -240,8 +235,10 @@ class Exchange:
         lease, server, client = self.lease, self.server, self.client
         assert lease is not None
         assert server is not None
+        if self._denied(head):
+            return
         self._over = True
-        added = self._edit(head)
+        added = edit_response(self, head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
         count_response(self, head.status)
         begun = head.render(added) + rest
@@ -258,7 +255,9 @@ class Exchange:
         if head.status == 408 and self._repeatable:
             self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        added = self._edit(head)
+        if self._denied(head):
+            return
+        added = edit_response(self, head)
         self._framed = framed
         self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
@@ -293,7 +292,7 @@ class Exchange:
         assert server is not None
         self._over = True
         self._stop_bulk()
-        server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
+        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         client.exchange_over(self._keep and self.request_done)
 
@@ -310,8 +309,7 @@ class Exchange:
         lease, wish = self.lease, self._wish
         assert lease is not None
         assert wish is not None
-        for counters in counters_of(self):
-            counters.retries += 1
+        wish = evolve(wish, failed=lease.server.name)
         self._repeatable = False
         self.lease = self.server = None
         server.abort()
@@ -333,16 +331,17 @@ class Exchange:
         if self._over:
             return
         count_failure(self, error)
-        log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
+        log.debug("no response from {backend}: {error}", backend=self.route.name, error=error)
         self._finish(error.ending)
         if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
-        self.backend.counters.responded(status)
+        self.route.backend.counters.responded(status)
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
+        count_failure(self, ServerMarkedDown("the server was marked down"))
         self._over = True
         self._stop_bulk()
         if self.server is not None:
@@ -361,8 +360,8 @@ class Exchange:
     def _finish(self, ending: Ending) -> None:
         self._over = True
         self._stop_bulk()
-        if self._attempt is not None:
-            self._attempt.cancel()
+        if self.attempt is not None:
+            self.attempt.cancel()
         if self.server is not None:
             self.server.abort()
         if self.lease is not None:
@@ -375,21 +374,20 @@ class Exchange:
         self.traffic.bytes_in += len(data)
         self.server.send(data)
 
-    def _edit(self, head: ResponseHead) -> bytes:
-        """Change a final response's head; the persistence fields to add to it."""
-        factory = self.client.factory
-        for changes in factory.response_changes:
-            head.lines = changes.apply(head.lines)
-        if factory.persistence is None or self.lease is None:
-            return b""
-        return factory.persistence.write(head, self.head.method, self.lease, self._dates)
+    def _denied(self, head: ResponseHead) -> bool:
+        """Let the rules, where there are any, change a response; whether they refuse it."""
+        rules, lease = self.route.response_rules, self.lease
+        if rules is None or lease is None:
+            return False
+        if error := rules.apply(self.client, self.head, head, lease.server):
+            self.fail(error)
+        return error is not None
 
     def _waits_for_client(self) -> bool:
-        client = self.client
-        return client.full or not (self.request_done or client.blocked)
+        return self.client.full or not (self.request_done or self.client.blocked)
 
     def _set_limit(self) -> None:
         if not self._over:
             client, factory = self.client, self.client.factory
             waits = self._waits_for_client()
-            client.patience.limit(factory.client_limit if waits else factory.server_limit)
+            client.patience.limit(factory.client_limit if waits else self.route.server_limit)

@@ -71,6 +71,8 @@ class ServerConnection(TwistedProtocol):
         self.falls = idle.falls_of(server)
         self.heard = False
         """Something of the current response has come."""
+        self.reused = False
+        """It has been idle, and taken again."""
         self._user: ServerUser | None = None
         self._sender: ServerUser | None = None
         """Who still sends a request of which the response is complete."""
@@ -260,7 +262,7 @@ class ServerConnection(TwistedProtocol):
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""
         if self._sender is not None:
-            self._last = True
+            self._last = True  # what follows an early answer reaches nobody
             return
         self._idle.forget(self)
         self.transport.abortConnection()

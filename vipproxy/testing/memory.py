@@ -212,6 +212,17 @@ class FakeBackend:
     def server_of_cookie(self, value: str) -> FakeServerEntry | None:
         return next((each for each in self.servers if each.cookie == value), None)
 
+    @property
+    def usable_servers(self) -> int:
+        return 0 if self.error is not None else len(self.servers)
+
+    @property
+    def queued(self) -> int:
+        return 0
+
+    def is_usable(self, server: str) -> bool:
+        return self.error is None and any(each.name == server for each in self.servers)
+
     def watch(self, watcher: IServerWatcher) -> None:
         self.watchers.append(watcher)
 

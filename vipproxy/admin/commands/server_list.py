@@ -17,20 +17,34 @@ from vipproxy.admin.commands.command import (
     split_server,
 )
 from vipproxy.config.ini import is_name
-from vipproxy.config.options import ServerConfig, ServerOptions
+from vipproxy.config.kinds import BadValue, choice
+from vipproxy.config.options import ServerConfig
+from vipproxy.config.server_options import HOST, ServerOptions
 from vipproxy.errors import Refused
 from vipproxy.values import Address, AdminState
 
 MAXCONN = 1_000_000
+_MARK_DOWN = choice("none", "shutdown-sessions")
 FLAGS = ("backup", "check", "disabled", "enabled")
-NUMBERS = {"maxconn": (0, MAXCONN), "port": (1, 65535), "weight": (0, 256)}
+NUMBERS = {
+    "fall": (1, 255),
+    "maxconn": (0, MAXCONN),
+    "port": (1, 65535),
+    "rise": (1, 255),
+    "weight": (0, 256),
+}
+TIMES = ("downinter", "fastinter", "inter")
+WORDS = ("addr", "on-marked-down")
+FIELDS = {"addr": "check_addr", "inter": "interval", "port": "check_port"}
+"""Keywords that are called differently here."""
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 OTHERS = (
-    "addr", "agent-check", "alpn", "ca-file", "check-send-proxy", "check-ssl", "ciphers", "cookie",
-    "crl-file", "crt", "downinter", "error-limit", "fall", "fastinter", "id", "init-addr", "inter",
-    "maxqueue", "minconn", "namespace", "no-check", "observe", "on-error", "on-marked-down",
-    "on-marked-up", "pool-low-conn", "pool-max-conn", "pool-purge-delay", "proto", "redir",
-    "resolvers", "rise", "send-proxy", "send-proxy-v2", "slowstart", "sni", "source", "ssl",
-    "tcp-ut", "tfo", "track", "usesrc", "verify", "verifyhost", "ws",
+    "agent-check", "alpn", "ca-file", "check-send-proxy", "check-ssl", "ciphers", "cookie",
+    "crl-file", "crt", "error-limit", "id", "init-addr", "maxqueue", "minconn", "namespace",
+    "no-check", "observe", "on-error", "on-marked-up", "pool-low-conn", "pool-max-conn",
+    "pool-purge-delay", "proto", "redir", "resolvers", "send-proxy", "send-proxy-v2",
+    "slowstart", "sni", "source", "ssl", "tcp-ut", "tfo", "track", "usesrc", "verify",
+    "verifyhost", "ws",
 )  # fmt: skip
 """Keywords of HAProxy's that a server cannot be added with here."""
 
@@ -48,7 +62,6 @@ def _add(console: Console, words: Sequence[str]) -> str:
         raise Refused(f"'check' needs a check of backend '{backend}', which has none.")
     enabled = options.pop("enabled", False)
     options.pop("disabled", False)  # it is anyway
-    options["check_port"] = options.pop("port", None)
     config = ServerConfig(name, ServerOptions(address=_address(words[1]), **options))
     console.control.add_server(backend, config)
     if enabled:
@@ -81,11 +94,30 @@ def _keywords(words: Sequence[str]) -> Iterator[tuple[str, Any]]:
         if word in FLAGS:
             yield word, True
         elif word in NUMBERS:
-            yield word, _in_range(word, left.pop(0) if left else "")
+            yield _field(word), _in_range(word, left.pop(0) if left else "")
+        elif word in TIMES or word in WORDS:
+            yield _field(word), _value(word, left.pop(0) if left else "")
         elif word in OTHERS:
             raise Refused(f"'{word}' option is not accepted for dynamic server")
         else:
             raise Refused(_unknown(word))
+
+
+def _field(word: str) -> str:
+    return FIELDS.get(word, word.replace("-", "_"))
+
+
+def _value(word: str, text: str) -> float | str:
+    """A time, in milliseconds if it has no unit; an address; or what to do at a mark-down."""
+    if word in TIMES:
+        match = re.fullmatch(r"([0-9]{1,9})(us|ms|s|m|h|d)?", text)
+        if match is None or not int(match[1]):
+            raise Refused(f"'{word}' expects a time, not '{text}'.")
+        return int(match[1]) * _UNITS[match[2] or "ms"]
+    try:
+        return HOST.parse(text) if word == "addr" else _MARK_DOWN.parse(text)
+    except BadValue as error:
+        raise Refused(f"'{word}': {error}") from None
 
 
 def _in_range(word: str, text: str) -> int:
@@ -99,7 +131,9 @@ def _in_range(word: str, text: str) -> int:
 
 
 def _unknown(word: str) -> str:
-    close = difflib.get_close_matches(word, (*FLAGS, *NUMBERS, *OTHERS), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(
+        word, (*FLAGS, *NUMBERS, *TIMES, *WORDS, *OTHERS), n=1, cutoff=0.5
+    )
     return f"unknown keyword '{word}'" + (f"; did you mean '{close[0]}' maybe ?" if close else "")
 
 

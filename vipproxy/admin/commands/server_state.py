@@ -105,7 +105,8 @@ def _connections(pool: BackendSnapshot, server: ServerSnapshot) -> tuple[object,
     return (
         f"{pool.name}/{server.name}", f"{pool.number}/{server.number}", address.host, address.port,
         "-", round(server.idle_timeout * 1000), counters.sessions, counters.sessions_max,
-        counters.sessions_max, 0, server.idle, limit, server.idle, server.idle,
+        counters.sessions_max, counters.idle - counters.idle_safe, counters.idle_safe, limit,
+        counters.idle, counters.idle,
     )  # fmt: skip
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vipproxy.admin.commands.command import Command, Console, Level
-from vipproxy.admin.csv import as_csv
-from vipproxy.admin.info import as_info
+from vipproxy.admin.schema import SCHEMA
+from vipproxy.admin.show import show_info, show_stat
 
 
 def _show_info(console: Console, words: Sequence[str]) -> str:
-    return _takes_nothing("show info", words) or as_info(console.cluster.snapshot())
+    return show_info(console.cluster.snapshot(), words)
 
 
 def _show_stat(console: Console, words: Sequence[str]) -> str:
-    return _takes_nothing("show stat", words) or as_csv(console.cluster.snapshot())
+    return show_stat(console.cluster.snapshot(), words)
 
 
-def _takes_nothing(name: str, words: Sequence[str]) -> str:
-    """A refusal: better than an answer in another format than the one asked for."""
-    return f"'{name}' does not support '{words[0]}' yet.\n" if words else ""
+def _show_schema(console: Console, words: Sequence[str]) -> str:
+    return SCHEMA
 
 
 def _show_version(console: Console, words: Sequence[str]) -> str:
@@ -57,14 +56,21 @@ COMMANDS = (
     Command(
         "show info",
         Level.USER,
-        "show info",
+        "show info [desc|json|typed|float]*",
         "report information about the running process",
         _show_info,
     ),
     Command(
+        "show schema json",
+        Level.USER,
+        "show schema json",
+        "report schema used for stats",
+        _show_schema,
+    ),
+    Command(
         "show stat",
         Level.USER,
-        "show stat",
+        "show stat [desc|json|no-maint|typed|up]*",
         "report counters for each proxy and server",
         _show_stat,
     ),
