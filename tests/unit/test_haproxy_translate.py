@@ -448,6 +448,65 @@ class StatsTests(SynchronousTestCase):
             self.assertIn(problem, said(f"{head} {line}\n"))
 
 
+class GlobalTests(SynchronousTestCase):
+    def globals(self, *lines: str) -> list[tuple[str, str]]:
+        body = "".join(f" {line}\n" for line in lines)
+        found = settings(f"global\n{body}{HEAD}{FRONT}backend b\n{SERVER}", "global")
+        return [(each.key, each.value) for each in found]
+
+    def test_sockets(self) -> None:
+        """Each stats socket is one of ours, on a path or a port."""
+        self.assertEqual(
+            self.globals(
+                "stats socket /run/a.sock mode 660 level admin expose-fd listeners",
+                "stats socket ipv4@127.0.0.1:9999 level user",
+                "stats socket unix@/run/b.sock user haproxy",
+                "stats timeout 2m",
+                "stats maxconn 5",
+            ),
+            [
+                ("stats-socket", "/run/a.sock mode=660 level=admin"),
+                ("stats-socket", "127.0.0.1:9999 level=user"),
+                ("stats-socket", "/run/b.sock"),
+                ("stats-timeout", "2m"),
+                ("stats-maxconn", "5"),
+            ],
+        )
+
+    def test_process(self) -> None:
+        """What is said of the process."""
+        self.assertEqual(
+            self.globals(
+                "maxconn 1000", "nbthread 2", "hard-stop-after 30s", "node n1", "description a b"
+            ),
+            [
+                ("description", "a b"),
+                ("maxconn", "1000"),
+                ("relay-threads", "2"),
+                ("grace", "30s"),
+                ("node", "n1"),
+            ],
+        )
+        text = f"global\n daemon\n pidfile /run/x.pid\n{HEAD}{FRONT}backend b\n{SERVER}"
+        self.assertEqual(load_cfg(text).document.process, {"daemon": "", "pidfile": "/run/x.pid"})
+
+    def test_environment(self) -> None:
+        """setenv and its kin change what the lines after them mean."""
+        text = (
+            "global\n setenv PORT 8088\n presetenv PORT 1\n setenv NAME x\n unsetenv NAME\n"
+            f'{HEAD}frontend f\n bind ":${{PORT}}"\n default_backend "b${{NAME-}}"\n'
+            f"backend b\n{SERVER}"
+        )
+        (front,) = load_cfg(text).config.frontends
+        self.assertEqual((front.options.bind[0].port, front.options.backend), (8088, "b"))
+
+    def test_notes(self) -> None:
+        """What has nothing to do here is noted once, with the reason."""
+        text = f"global\n chroot /x\n user a\n tune.bufsize 1\n tune.maxrewrite 1\n{HEAD}"
+        found = [each for each in heads(text) if "nothing to do" in each]
+        self.assertEqual([each.split("'")[1] for each in found], ["chroot", "user", "tune.*"])
+
+
 class OurLines(SynchronousTestCase):
     def test_everywhere(self) -> None:
         """A comment for vipproxy sets an option of ours, in any section."""

@@ -17,26 +17,8 @@ ENVIRONMENT = Kept("the variables of the lines that follow")
 SECTION = (
     Keyword("daemon", Kept("`vipproxy haproxy` goes into the background, as `twistd` does"), IN),
     Keyword("stats socket", Kept("`stats-socket`"), IN),
-    Keyword(
-        "stats timeout",
-        if_known(
-            "global",
-            "stats-timeout",
-            Direct("stats-timeout", "", time),
-            "whoever says nothing for 10 s is hung up on",
-        ),
-        IN,
-    ),
-    Keyword(
-        "stats maxconn",
-        if_known(
-            "global",
-            "stats-maxconn",
-            Direct("stats-maxconn", "", number),
-            "the socket takes as many as come",
-        ),
-        IN,
-    ),
+    Keyword("stats timeout", Direct("stats-timeout", "", time, "a time"), IN),
+    Keyword("stats maxconn", Direct("stats-maxconn", "", number, "a number"), IN),
     Keyword("stats bind-process", Noted(THREADS), IN),
     Keyword("maxconn", Direct("maxconn", "", number, "a number"), IN),
     Keyword("hard-stop-after", Direct("grace", "", time, "a time"), IN),

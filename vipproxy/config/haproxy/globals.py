@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy import addresses
-from vipproxy.config.haproxy.known import SEVERAL_SOCKETS, known
+from vipproxy.config.haproxy.known import known
 from vipproxy.config.haproxy.logs import global_logs
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Statement, made, setting
 
@@ -47,10 +47,8 @@ def _composed(files: Files) -> Iterator[Setting]:
 
 def _stats_sockets(files: Files) -> Iterator[Setting]:
     sockets = [each for each in files.globals if each.name == "stats socket"]
-    for each in sockets if SEVERAL_SOCKETS else sockets[:1]:
+    for each in sockets:
         yield setting("stats-socket", each, _stats_socket(files, each))
-    if len(sockets) > 1 and not SEVERAL_SOCKETS:
-        raise BadLine("a second 'stats socket' is not supported yet", sockets[1].place)
 
 
 def _description(files: Files) -> Iterator[Setting]:
@@ -74,7 +72,7 @@ def _stats_socket(files: Files, statement: Statement) -> Iterator[Part]:
     address = path.text.removeprefix("unix@")
     if address.startswith("/"):
         yield Part(address, path.place)
-    elif SEVERAL_SOCKETS and "@" not in address.removeprefix("ipv4@").removeprefix("ipv6@"):
+    elif "@" not in address.removeprefix("ipv4@").removeprefix("ipv6@"):
         yield next(addresses.binds(path))
     else:
         raise BadLine("a 'stats socket' that is no path is not supported yet", path.place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vipproxy.config.declare import options_of
-from vipproxy.config.document import REPEATABLE
 from vipproxy.config.haproxy.keywords import Action, Noted
 from vipproxy.config.options import BackendOptions, FrontendOptions, GlobalOptions
 
@@ -25,4 +24,3 @@ def if_known(section: str, key: str, action: Action, why_not: str) -> Action:
 
 
 LOGS = known("global", "log")
-SEVERAL_SOCKETS = "stats-socket" in REPEATABLE
