@@ -12,6 +12,7 @@ from attrs import frozen
 from vipproxy import __version__
 from vipproxy.config import SYNTAXES, load
 from vipproxy.config.declare import options_of
+from vipproxy.config.haproxy.reference import keyword_reference
 from vipproxy.config.reference import reference
 from vipproxy.config.show import show
 from vipproxy.config.write import write_ini
@@ -38,6 +39,12 @@ def _takes_file(parser: argparse.ArgumentParser) -> None:
 
 def _takes_nothing(parser: argparse.ArgumentParser) -> None:
     """A command without arguments."""
+
+
+def _takes_haproxy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--haproxy", action="store_true", help="every keyword of a haproxy.cfg instead"
+    )
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -132,8 +139,8 @@ def _print_options(catalog: Catalog, kind: str, name: str) -> None:
 
 
 def options(arguments: argparse.Namespace) -> int:
-    """Print every option that a configuration can have, as Markdown."""
-    print(reference(Catalog()))
+    """Print every option that a configuration can have, as Markdown; or HAProxy's keywords."""
+    print(keyword_reference() if arguments.haproxy else reference(Catalog()))
     return 0
 
 
@@ -146,7 +153,7 @@ COMMANDS = (
     Command(
         "demo", "a whole cluster on this machine, and a node that dies", demo, _takes_demo_arguments
     ),
-    Command("options", "list every option of a configuration", options, _takes_nothing),
+    Command("options", "list every option of a configuration", options, _takes_haproxy),
     Command("plugins", "list the plugins that are installed", plugins, _takes_nothing),
 )
 
