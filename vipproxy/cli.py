@@ -12,7 +12,6 @@ from attrs import frozen
 from vipproxy import __version__
 from vipproxy.config import SYNTAXES, load
 from vipproxy.config.declare import options_of
-from vipproxy.config.haproxy.reference import keyword_reference
 from vipproxy.config.reference import reference
 from vipproxy.config.show import show
 from vipproxy.config.write import write_ini
@@ -140,7 +139,12 @@ def _print_options(catalog: Catalog, kind: str, name: str) -> None:
 
 def options(arguments: argparse.Namespace) -> int:
     """Print every option that a configuration can have, as Markdown; or HAProxy's keywords."""
-    print(keyword_reference() if arguments.haproxy else reference(Catalog()))
+    if arguments.haproxy:
+        from vipproxy.config.haproxy.reference import keyword_reference
+
+        print(keyword_reference())
+    else:
+        print(reference(Catalog()))
     return 0
 
 

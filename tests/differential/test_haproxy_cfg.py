@@ -191,6 +191,21 @@ class Health(SameFile):
 
             self.both(text, script)
 
+    def test_silence(self) -> None:
+        """A server that accepts, and says nothing: down for its silence."""
+
+        def behave(node: Node, sock: socket.socket) -> None:
+            read_head(sock)
+            rest(sock)
+
+        text = self.tcp_text(self.node(behave), lines="    option httpchk\n", words="fall 1")
+
+        def script(door: Door) -> object:
+            door.until("b/n1", status="DOWN", check_status="L7TOUT")
+            return door.row("b/n1")["check_desc"]
+
+        self.assertEqual(self.both(text, script), "Layer7 timeout")
+
     def test_refused(self) -> None:
         """Nobody listens: down for its connection, and up again when somebody does."""
         node = self.node(echo(b"n"))
@@ -435,6 +450,27 @@ class Http(SameFile):
                     (status, [each for each in kept if b"connection" not in each], body, seen)
                 )
             return found
+
+        self.both(text, script)
+
+    def test_cookie_of_others(self) -> None:
+        """The server's own cookie of that name does not pass; other cookies do. Servers that are
+        gone lose their clients to others."""
+        answer = page(b"1", b"Set-Cookie: SERVERID=mine\r\nSet-Cookie: other=1; Path=/\r\n")
+        nodes = [self.node(web(answer)), self.node(web(page(b"2")))]
+        text = self.text(
+            *nodes, lines="    cookie SERVERID insert indirect nocache\n", words="cookie c{i}"
+        )
+
+        def script(door: Door) -> object:
+            found = []
+            for cookie in (b"", b"Cookie: SERVERID=c1\r\n"):
+                sent = BYE.replace(b"Connection", cookie + b"Connection")
+                found.append([line for line in fields(door.talk(sent)[0])[1] if b"cookie" in line])
+            door.ask("set server b/s1 state maint")
+            sent = BYE.replace(b"Connection", b"Cookie: SERVERID=c1\r\nConnection")
+            status, kept, body = fields(door.talk(sent)[0])
+            return found, status, body, [line for line in kept if b"cookie" in line]
 
         self.both(text, script)
 

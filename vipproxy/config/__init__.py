@@ -16,7 +16,7 @@ from vipproxy.config.build import build, cluster_config
 from vipproxy.config.declare import option
 from vipproxy.config.document import Document
 from vipproxy.config.drafts import ClusterDraft
-from vipproxy.config.haproxy import is_haproxy, read_haproxy
+from vipproxy.config.haproxy import is_haproxy
 from vipproxy.config.haproxy.wording import reword
 from vipproxy.config.ini import read_ini, split_lines
 from vipproxy.config.kinds import (
@@ -131,6 +131,8 @@ def read(
     """
     theirs = syntax == "haproxy" or (syntax == "auto" and is_haproxy(problems.lines))
     if theirs:
+        from vipproxy.config.haproxy.translate import read_haproxy  # not for those who have INI
+
         document = read_haproxy(problems, os.environ, catalog, implied or {})
     else:
         document = read_ini(problems)

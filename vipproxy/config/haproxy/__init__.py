@@ -10,10 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vipproxy.config.haproxy.translate import read_haproxy
-
-__all__ = ["is_haproxy", "read_haproxy"]
-
 _BLANK = re.compile(r"\s*(#.*)?")
 
 
