@@ -278,31 +278,20 @@ class HttpClient(Protocol):
         self.respond(Answer(status))
 
     def respond(self, said: Answer) -> None:
-        """The same, as a rule says it."""
+        """The same, as a rule says it, or a page of the configuration."""
         self.frontend.counters.responded(said.status)
-        head = self._requests.head
-        if not said.start and self._answered_by_page(said):
-            return
-        if head is None or (said.status in (400, 408) and not said.start):
-            self._exchange = None
-            self.write(final_answer(said.status))
-            self._close(linger=said.status == 400)
+        head, exchange, self._exchange = self._requests.head, self._exchange, None
+        pages = self.factory.pages if exchange is None else exchange.route.pages
+        last = page_of(said, head.method if head else b"", pages)
+        if last is None and (head is None or said.status in (400, 408)) and not said.start:
+            last = final_answer(said.status)
+        if last is not None or head is None:
+            self.write(last or b"")
+            self._close(linger=said.status != 408)
         else:
             keep = self.may_keep()
             self.write(written(said, head.method, connection_field(keep, head.minor, 1)))
             self.exchange_over(keep)
-
-    def _answered_by_page(self, said: Answer) -> bool:
-        """Whether a page of the configuration has been sent in place of ours."""
-        exchange, head = self._exchange, self._requests.head
-        pages = self.factory.pages if exchange is None else exchange.route.pages
-        page = page_of(said, head.method if head else b"", pages)
-        if page is None:
-            return False
-        self._exchange = None
-        self.write(page)
-        self._close(linger=True)
-        return True
 
     def drop(self) -> None:
         """End the connection without a word."""

@@ -235,7 +235,8 @@ class Exchange:
         lease, server, client = self.lease, self.server, self.client
         assert lease is not None
         assert server is not None
-        if self._denied(head):
+        rules = self.route.response_rules
+        if rules is not None and rules.refuse(self, head):
             return
         self._over = True
         added = edit_response(self, head)
@@ -255,7 +256,8 @@ class Exchange:
         if head.status == 408 and self._repeatable:
             self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        if self._denied(head):
+        rules = self.route.response_rules
+        if rules is not None and rules.refuse(self, head):
             return
         added = edit_response(self, head)
         self._framed = framed
@@ -292,7 +294,8 @@ class Exchange:
         assert server is not None
         self._over = True
         self._stop_bulk()
-        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
+        tied = self.head.tied or lease.server.send_proxy is not None
+        server.finish(self.request_done and not tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         client.exchange_over(self._keep and self.request_done)
 
@@ -373,15 +376,6 @@ class Exchange:
         assert self.server is not None
         self.traffic.bytes_in += len(data)
         self.server.send(data)
-
-    def _denied(self, head: ResponseHead) -> bool:
-        """Let the rules, where there are any, change a response; whether they refuse it."""
-        rules, lease = self.route.response_rules, self.lease
-        if rules is None or lease is None:
-            return False
-        if error := rules.apply(self.client, self.head, head, lease.server):
-            self.fail(error)
-        return error is not None
 
     def _waits_for_client(self) -> bool:
         return self.client.full or not (self.request_done or self.client.blocked)
