@@ -52,11 +52,14 @@ class ResponseRules:
         """Change the head; or, where the response is refused, count that, and say so."""
         subject = subject_of(client, request)
         subject.response, subject.backend, subject.server = head, self._backend.name, server.name
+        status = head.status
         for rules in self._lists:
             verdict = run(rules, subject)
             if isinstance(verdict, Answer):
                 owners = client.frontend.counters, self._backend.counters, server.counters
                 for counters in owners:
                     counters.denied_responses += 1
+                server.counters.requests += 1
+                server.counters.responded(status)
                 return ResponseDenied("a rule refuses the response", verdict.status)
         return None
