@@ -74,6 +74,11 @@ class Attempt:
         self._step: IDial | IDelayedCall | None = None
         """The dial, or the pause before it, that is under way."""
 
+    @property
+    def started(self) -> float:
+        started: float = self._started
+        return started
+
     def leased(self, lease: ILease) -> None:
         if self._reuser is not None and self._reuser.reuse(lease):
             return

@@ -252,6 +252,7 @@ class FakeAttempt:
     request: Any
     taker: Any
     reuser: Any = None
+    started: float = 0.0
     cancelled: bool = False
 
     def cancel(self) -> None:
@@ -346,6 +347,8 @@ class FakeFrontend:
     destination: Address | None = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
+    refused: list[tuple[bytes, str]] = field(factory=list)
+    """Bytes that were refused, and why."""
     userlists: dict[str, Any] = field(factory=dict)
 
     @property
@@ -363,6 +366,14 @@ class FakeFrontend:
 
     def closed(self, client: Any) -> None:
         self.clients.pop(client, None)
+
+    def refused_request(self, source: Address, data: bytes, reason: str) -> None:
+        self.refused.append((data, reason))
+
+    def refused_response(
+        self, backend: str, server: str, source: Address, data: bytes, reason: str
+    ) -> None:
+        self.refused.append((data, reason))
 
     def attach(self, side: Any, protocol: Any) -> Any:
         return attach(side, protocol, TwistedTransports(self.clock))

@@ -30,10 +30,15 @@ class Lease:
     server: Server
     pin: Pin | None = None
     by_cookie: bool = False
+    opened_at: float = 0.0
     holder: IRevocable | None = None
     established: bool = False
     closed: bool = False
     _traffic: Traffic | None = None
+
+    @property
+    def backend(self) -> Pool:
+        return self.pool
 
     @property
     def traffic(self) -> Traffic:

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from vipproxy.interfaces.cluster import (
     ICluster,
-    IControl,
     IObserver,
+)
+from vipproxy.interfaces.control import (
+    CapturedMessage,
+    Health,
+    IControl,
+    PinView,
+    SessionView,
+    TableView,
 )
 from vipproxy.interfaces.frontends import (
     IClosable,
     IFrontend,
+    IInspectable,
     IListener,
     ISocketFactory,
 )
@@ -61,7 +69,9 @@ from vipproxy.interfaces.relays import (
 )
 
 __all__ = [
+    "CapturedMessage",
     "CheckTarget",
+    "Health",
     "IAttempt",
     "IBackend",
     "IBalancer",
@@ -79,6 +89,7 @@ __all__ = [
     "IDialler",
     "IDiallingRelay",
     "IFrontend",
+    "IInspectable",
     "ILease",
     "ILeaseTaker",
     "ILendable",
@@ -100,6 +111,9 @@ __all__ = [
     "IStorePlugin",
     "ITransports",
     "LeaseRequest",
+    "PinView",
+    "SessionView",
     "Side",
+    "TableView",
     "WhenLost",
 ]

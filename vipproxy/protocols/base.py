@@ -13,12 +13,13 @@ from zope.interface import implementer
 
 from vipproxy.counters import Traffic
 from vipproxy.errors import ClientTimeout, SessionError
-from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.interfaces import IAttempt, IBackend, IFrontend, IInspectable, ILease
 from vipproxy.protocols.session import Session, session_type
 from vipproxy.sockets import address_of, take_socket
+from vipproxy.values import Address
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IInspectable)
 class ProxyProtocol(Protocol, TimeoutMixin):
     """A client's protocol until `proxy` is called; from then on bytes pass through.
 
@@ -35,6 +36,22 @@ class ProxyProtocol(Protocol, TimeoutMixin):
     def __init__(self, frontend: IFrontend) -> None:
         self.frontend = frontend
         self._session: Session | None = None
+
+    @property
+    def peer(self) -> Address:
+        return address_of(self.transport.getPeer())
+
+    @property
+    def lease(self) -> ILease | None:
+        return self._session.lease if self._session else None
+
+    @property
+    def attempt(self) -> IAttempt | None:
+        return self._session.attempt if self._session else None
+
+    @property
+    def wanted(self) -> IBackend | None:
+        return self._session.wanted if self._session else self.frontend.backend
 
     def makeConnection(self, transport: Any) -> None:
         self.traffic: Traffic = self.frontend.opened(transport)

@@ -39,6 +39,7 @@ class HttpClient(Protocol):
     factory: HttpFactory
     destination: Address
     traffic: Traffic
+    user = property(lambda self: self._exchange, doc="The request that it makes now.")
 
     def __init__(self, factory: HttpFactory, address: Address) -> None:
         self.factory, self.address = factory, address
@@ -205,13 +206,13 @@ class HttpClient(Protocol):
             self.patience.limit(self.factory.request_limit)
 
     def _refuse(self, error: MalformedMessage) -> None:
-        counters = self.frontend.counters
-        counters.request_errors += 1
+        self.frontend.counters.request_errors += 1
+        self.frontend.refused_request(self.address, error.data, str(error))
         if self._exchange is not None:
             self._exchange.fail(BadRequest(str(error)))
             return
         if self._requests.head is None:
-            counters.request_received(self.patience.seconds())
+            self.frontend.counters.request_received(self.patience.seconds())
         self.answer(400)
 
     def _update_reading(self) -> None:

@@ -52,9 +52,19 @@ def count_failure(exchange: Exchange, error: SessionError) -> None:
     An answer that breaks off is malformed as well as the server's abort; one that merely does not
     go on is that alone.
     """
+    if isinstance(error, BadResponse) and error.data:
+        _keep(exchange, error)
     if isinstance(error, ClientTimeout):
         count_aborts(exchange)
     elif isinstance(error, BadResponse | ServerMarkedDown | ServerTimeout):
         for counters in counters_of(exchange):
             counters.server_aborts += exchange.begun
             counters.response_errors += not exchange.begun or isinstance(error, BadResponse)
+
+
+def _keep(exchange: Exchange, error: BadResponse) -> None:
+    assert exchange.lease is not None
+    client, server = exchange.client, exchange.lease.server.name
+    client.frontend.refused_response(
+        exchange.route.name, server, client.address, error.data, str(error)
+    )

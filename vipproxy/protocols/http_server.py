@@ -157,7 +157,7 @@ class ServerConnection(TwistedProtocol):
             else:
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
-            self._fail(str(error))
+            self._fail(str(error), error.data or data)
         if self._user is user:
             user.server_moves()
 
@@ -252,10 +252,12 @@ class ServerConnection(TwistedProtocol):
             self._user = self._body = None
             user.response_ended()
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str, data: bytes = b"") -> None:
         user, self._user = self._user, None
         if user is not None:
-            user.server_failed(BadResponse(text))
+            error = BadResponse(text)
+            error.data = data
+            user.server_failed(error)
 
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""

@@ -22,6 +22,7 @@ from vipproxy.interfaces import (
     IDiallingRelay,
     IDialTaker,
     IFrontend,
+    IInspectable,
     ILease,
     IRelaySession,
     IRelayTaker,
@@ -44,7 +45,7 @@ def silent(error: SessionError) -> bytes:
     return b""
 
 
-@implementer(IClosable, IConnectTaker, IRevocable, IRelayTaker)
+@implementer(IClosable, IConnectTaker, IInspectable, IRevocable, IRelayTaker)
 class Session:
     """Lease, connect, relay, release: the same for a raw socket and for a Twisted transport.
 
@@ -54,7 +55,7 @@ class Session:
 
     __slots__ = (
         "_attempt", "_backend", "_client", "_frontend", "_lease", "_prelude", "_refusal", "_relay",
-        "_traffic", "_tunnel",
+        "_traffic", "_tunnel", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +79,7 @@ class Session:
         self, backend: IBackend, client: Address, destination: Address, prelude: bytes = b""
     ) -> None:
         """Find a server; `prelude` is what has been read from the client already."""
-        self._backend, self._prelude = backend, prelude
+        self._backend, self._prelude, self.peer = backend, prelude, client
         self._traffic.bytes_in += len(prelude)
         attempt = self._connect(backend, LeaseRequest(client, destination))
         if self._lease is None:
@@ -137,6 +138,18 @@ class Session:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
+
+    @property
+    def lease(self) -> ILease | None:
+        return self._lease
+
+    @property
+    def attempt(self) -> IAttempt | None:
+        return self._attempt
+
+    @property
+    def wanted(self) -> IBackend:
+        return self._backend
 
     @property
     def _key(self) -> IClosable:

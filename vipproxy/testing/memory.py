@@ -33,6 +33,7 @@ from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import ConnectFailed, SessionError
 from vipproxy.frontend import Frontend
 from vipproxy.interfaces import (
+    CapturedMessage,
     IAttempt,
     IBackend,
     IClosable,
@@ -47,6 +48,8 @@ from vipproxy.interfaces import (
     IServer,
     IServerWatcher,
     LeaseRequest,
+    SessionView,
+    TableView,
 )
 from vipproxy.relay.twisted import TwistedRelay
 from vipproxy.values import Address, ClusterSnapshot, Ending, ProcessSnapshot
@@ -132,6 +135,8 @@ class FakeLease:
     holder: IRevocable | None = None
     by_cookie: bool = False
     established: bool = False
+    opened_at: float = 0.0
+    backend: Any = None
     ending: Ending | None = None
     """None while it is out."""
     error: SessionError | None = None
@@ -231,6 +236,7 @@ class FakeAttempt:
     request: LeaseRequest
     taker: IConnectTaker
     reuser: IReuser | None = None
+    started: float = 0.0
     cancelled: bool = False
     lease: FakeLease | None = None
 
@@ -292,6 +298,15 @@ class EmptyCluster:
             config_path="",
         )
         return ClusterSnapshot(process, frontends=(), backends=())
+
+    def sessions(self) -> list[SessionView]:
+        return []
+
+    def tables(self) -> list[TableView]:
+        return []
+
+    def captures(self) -> tuple[int, list[CapturedMessage]]:
+        return 0, []
 
 
 def memory_frontend(
