@@ -82,7 +82,7 @@ def listen(data: bytes = b""):  # type: ignore[no-untyped-def]
     """Sends, and reads until the proxy ends the connection."""
 
     def act(port: int) -> None:
-        with dial(port) as sock, contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError), dial(port) as sock:
             sock.sendall(data)
             to_the_end(sock)
 
