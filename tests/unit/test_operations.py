@@ -389,9 +389,16 @@ class Saved(SynchronousTestCase):
         return other
 
     def test_nothing(self) -> None:
-        """Of a pool as it was configured only its pins are kept, and its states out of service."""
-        state = self.saved(make_pool(self.TEXT))
-        self.assertEqual(state, {"admin": {"s3": "maint"}, "pins": {}})
+        """Of a pool as it was configured only its pins are kept."""
+        self.assertEqual(self.saved(make_pool(self.TEXT)), {"pins": {}})
+
+    def test_enabled(self) -> None:
+        """A server that starts disabled, and was enabled, still is; the file may enable it, too."""
+        pool = make_pool(self.TEXT)
+        again = self.again(pool, self.TEXT.replace("disabled", ""))
+        self.assertEqual(again.servers[2].admin, AdminState.READY)
+        pool.set_admin_state("s3", AdminState.READY)
+        self.assertEqual(self.again(pool).servers[2].admin, AdminState.READY)
 
     def test_changes(self) -> None:
         """State, weight, address and an added server are there again."""

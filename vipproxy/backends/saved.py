@@ -63,7 +63,8 @@ def restore(pool: Pool, state: Mapping[str, Any]) -> None:
 
 def _initial_state(server: Server) -> AdminState:
     """What it is in without being told; one that was added begins in maintenance."""
-    return AdminState.MAINT if server.added else AdminState.READY
+    out = server.added or server.config.options.disabled
+    return AdminState.MAINT if out else AdminState.READY
 
 
 def _changes(
