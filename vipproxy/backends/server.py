@@ -30,7 +30,6 @@ class Server:
     backup: bool = field(init=False)
     weight: int = field(init=False)
     maxconn: int = field(init=False)
-    send_proxy: str | None = field(init=False)
     check_host: str | None = field(init=False)
     """Where it is checked instead of its own address."""
     check_port: int | None = field(init=False)
@@ -42,6 +41,7 @@ class Server:
     """The operator says so of a server that is not checked."""
     added: bool = False
     """It is not from the configuration."""
+    send_proxy: str | None = field(init=False)
     admin: AdminState = AdminState.READY
     suspect: bool = False
     """It has refused a client, and not passed a check since."""
@@ -57,8 +57,8 @@ class Server:
         options = self.config.options
         self.name, self.address, self.cookie = self.config.name, options.address, options.cookie
         self.backup, self.weight, self.maxconn = options.backup, options.weight, options.maxconn
-        self.send_proxy = options.send_proxy
         self.check_host, self.check_port = options.check_addr, options.check_port
+        self.send_proxy = options.send_proxy
         if options.disabled:
             self.admin = AdminState.MAINT
 

@@ -170,14 +170,14 @@ def _read_address(text: str) -> Address:
         raise error from None
 
 
+def _read_place(text: str) -> Path | Address:
+    return Path(_read_text(text)) if "/" in text or ":" not in text else _read_address(text)
+
+
 def _read_bind(text: str) -> Address:
     if re.fullmatch(r"fd@[0-9]{1,4}|unix@/[^\0]{1,106}|abns@[^\0]{1,106}", text):
         return Address(text, 0)
     return _read_address(text)
-
-
-def _read_place(text: str) -> Path | Address:
-    return Path(_read_text(text)) if "/" in text or ":" not in text else _read_address(text)
 
 
 def _read_flag(text: str) -> bool:

@@ -54,12 +54,15 @@ class ResponseRules:
         assert lease is not None
         subject = subject_of(client, exchange.head)
         subject.response = head
-        subject.backend, subject.server = self._backend.name, lease.server.name
+        server, status = lease.server, head.status
+        subject.backend, subject.server = self._backend.name, server.name
         for rules in self._lists:
             verdict = run(rules, subject)
             if isinstance(verdict, Answer):
                 for counters in (client.frontend.counters, *counters_of(exchange)):
                     counters.denied_responses += 1
+                server.counters.requests += 1
+                server.counters.responded(status)
                 exchange.fail(ResponseDenied("a rule refuses the response", verdict.status))
                 return True
         return False

@@ -30,7 +30,7 @@ SECTION = (
     Keyword("numa-cpu-mapping", Noted(THREADS), IN),
     Keyword("node", Direct("node", "", text), IN),
     Keyword("description", Kept("`description`"), IN),
-    Keyword("log", if_known("global", "log", Kept("`log` and `log NAME`"), UNLOGGED), IN),
+    Keyword("log", if_known("global", "log", Kept("`log`"), UNLOGGED), IN),
     Keyword("log-tag", if_known("global", "log-tag", Direct("log-tag", "", text), UNLOGGED), IN),
     Keyword("log-send-hostname", Noted("`format rfc3164` of a log has the name"), IN),
     Keyword("user", Noted(SYSTEM), IN),

@@ -1,4 +1,4 @@
-"""`log` and what is said of it -> `log`, `log NAME`, `log-format` and their kin."""
+"""`log` and what is said of it -> `log`, `log-format` and their kin."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ def global_logs(files: Files) -> Iterator[Setting]:
     if not said:
         found = (each for proxy in files.of_kind("defaults") for each in _targets(proxy.statements))
         said = list({str(each.line): each for each in found}.values())
-    for count, statement in enumerate(said, 1):
-        key = "log" if count == 1 else f"log {count}"
-        yield setting(key, statement, _target(files, statement))
+    for statement in said:
+        yield setting("log", statement, _target(files, statement))
 
 
 def _targets(statements: list[Statement]) -> list[Statement]:
