@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from tests.haproxy_cfg import AS_IT_STANDS, REFERENCE
 from tests.processes import run_python
 from vipproxy import __version__
 
@@ -53,6 +54,35 @@ class Commands(TestCase):
         status, output, errors = self.run_on("check", BAD)
         self.assertEqual((status, errors), (1, ""))
         self.assertEqual(output[: len(expected)], expected)
+
+    def test_haproxy(self) -> None:
+        """A haproxy.cfg is known by its content: an error is status 1, notes alone are 0; converted
+        it is a file without errors."""
+        status, output, errors = self.run_on("check", AS_IT_STANDS)
+        self.assertEqual((status, errors), (1, ""))
+        self.assertIn(f"{self.file}:18:11: error: unknown stats parameter", output)
+        status, output, _ = self.run_on("check", REFERENCE)
+        self.assertEqual(status, 0)
+        self.assertIn(": note: ", output)
+        status, output, _ = self.run_on("show", REFERENCE)
+        self.assertEqual(status, 0)
+        self.assertRegex(output, r"timeout-client += 30s +# \[defaults\] cluster.ini:8")
+        status, output, errors = self.run_on("convert", REFERENCE)
+        self.assertEqual(status, 0)
+        self.assertIn(": note: ", errors)
+        self.assertEqual(self.run_on("check", output)[0], 0)
+        self.assertEqual(self.run_on("convert", AS_IT_STANDS)[:2], (1, ""))
+
+    def test_format(self) -> None:
+        """--format says what the file is."""
+        self.file.write_text("# nothing\n")
+        for name in ("auto", "ini", "haproxy"):
+            status, _, errors = self.run_command("check", "--format", name, str(self.file))
+            self.assertEqual((status, errors), (0, ""))
+        self.file.write_text(REFERENCE)
+        status, output, _ = self.run_command("check", "--format", "ini", str(self.file))
+        self.assertEqual(status, 1)
+        self.assertIn("text before the first section header", output)
 
     def test_check_odd(self) -> None:
         """Warnings alone are no failure."""
