@@ -54,7 +54,7 @@ class Attempt:
 
     __slots__ = (
         "_backend", "_connector", "_dialler", "_failures", "_lease", "_request", "_reuser",
-        "_started", "_step", "_taker",
+        "_started", "_step", "_taker", "_waited",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,8 @@ class Attempt:
         self._request, self._taker, self._reuser = request, taker, reuser
         self._started = connector.reactor.seconds()
         self._failures = 0
+        self._waited = 0.0
+        """Seconds until the lease before was granted."""
         self._lease: ILease | None = None
         self._step: IDial | IDelayedCall | None = None
         """The dial, or the pause before it, that is under way."""
@@ -81,6 +83,9 @@ class Attempt:
         lease.holder = self
         tried = self._request.tried
         if tried and lease.server.name in tried:
+            spent = lease.waited - self._waited  # in retries, which HAProxy counts as connecting
+            lease.waited -= spent
+            lease.granted_at -= spent
             pause = min(TURN_AROUND, self._backend.options.timeout_connect)
             self._step = self._connector.reactor.callLater(pause, self._dial, lease)
         else:
@@ -143,6 +148,7 @@ class Attempt:
             return
         waited = self._connector.reactor.seconds() - self._started
         tried = self._request.tried | {self._lease.server.name}
+        self._waited = self._lease.waited
         self._request = evolve(self._request, tried=tried, waited=waited)
         self._lease = None
         self._backend.lease(self._request, self)

@@ -186,6 +186,10 @@ class FakeLease:
     endings: list[Ending] = field(factory=list)
 
     established: bool = False
+    waited: float = 0.0
+    granted_at: float = 0.0
+    connected_at: float = 0.0
+    answered_at: float | None = None
 
     def __attrs_post_init__(self) -> None:
         counters = self.server.counters

@@ -69,6 +69,7 @@ class Pool(MultiService):
         self.options = options = config.options
         self.counters = Counters()
         self._clock = reactor
+        self.seconds: Callable[[], float] = reactor.seconds
         self.state_changed = state_changed
         self.watchers: list[IServerWatcher] = []
         self._waiters: dict[ILeaseTaker, Waiter] = {}
@@ -117,7 +118,7 @@ class Pool(MultiService):
             limit = self.options.queue_limit
             self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
         else:
-            self._answer(request, taker, place)
+            self._answer(request, taker, place, request.waited)
 
     def acquire(self, request: LeaseRequest) -> Deferred[ILease]:
         """The same for those who wait with a Deferred; cancelling it forgets the wish."""
@@ -143,18 +144,24 @@ class Pool(MultiService):
             return error
 
     def _answer(
-        self, request: LeaseRequest, taker: ILeaseTaker, answer: Server | SessionError
+        self,
+        request: LeaseRequest,
+        taker: ILeaseTaker,
+        answer: Server | SessionError,
+        waited: float,
     ) -> None:
         if isinstance(answer, Server):
-            self._grant(request, taker, answer)
+            self._grant(request, taker, answer, waited)
         else:
             self._refuse(taker, answer)
 
-    def _grant(self, request: LeaseRequest, taker: ILeaseTaker, server: Server) -> None:
+    def _grant(
+        self, request: LeaseRequest, taker: ILeaseTaker, server: Server, waited: float
+    ) -> None:
         now = self._clock.seconds()
         pin = None if self.pins is None else self._pin(self.pins, request, server)
         by_cookie = request.cookie is not None and request.cookie == server.cookie
-        lease = Lease(self, server, pin, by_cookie)
+        lease = Lease(self, server, pin, by_cookie, waited=waited, granted_at=now)
         server.lease_opened(lease, now)
         self.counters.session_opened(now)
         if not by_cookie:
@@ -218,6 +225,14 @@ class Pool(MultiService):
         self.counters.session_closed(traffic)
         if lease.pin is not None and self.pins is not None:
             self.pins.release(lease.pin)
+        if lease.answered_at is not None:
+            self._count_times(lease, lease.answered_at)
+
+    def _count_times(self, lease: Lease, answered_at: float) -> None:
+        granted, connected, waited = lease.granted_at, lease.connected_at, lease.waited
+        whole = self.seconds() - granted + waited
+        times = (waited, connected - granted, answered_at - connected, whole)
+        lease.server.counters.timing.add(times)
 
     # -- waiting ------------------------------------------------------------------------
 
@@ -267,7 +282,8 @@ class Pool(MultiService):
             if isinstance(place, Queue):
                 self._wait(waiter, place)
             else:
-                self._answer(waiter.request, waiter.taker, place)
+                waited = self.seconds() - waiter.last_active
+                self._answer(waiter.request, waiter.taker, place, waited)
 
     def serve_all(self) -> None:
         """Something has changed that may let any of those go who wait."""

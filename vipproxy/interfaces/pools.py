@@ -58,6 +58,13 @@ class ILease(Interface):
     holder: IRevocable = Attribute("Whom to tell when the server is marked down; set by the user.")
     by_cookie: bool = Attribute("The client's cookie chose the server.")
     established: bool = Attribute("The server has accepted the connection.")
+    waited: float = Attribute("Seconds in which there was no server for the client.")
+    granted_at: float = Attribute("When that was over, in the clock's seconds.")
+    connected_at: float = Attribute("When the server accepted, once it has.")
+    answered_at: float | None = Attribute(
+        "When the server answered; None where it has not. Set by users that ask it something;"
+        " until then it is when the server accepted."
+    )
 
     def connected() -> None:
         """The server has accepted the connection."""

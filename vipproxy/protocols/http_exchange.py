@@ -119,7 +119,7 @@ class Exchange:
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
         self._attempt = None
         self._lease, self._server = lease, connection
-        lease.holder = self
+        lease.holder, lease.answered_at = self, None
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
@@ -199,7 +199,7 @@ class Exchange:
         self._over = True
         added = self._edit(head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
-        self._count_response(head.status)
+        self._answered(head.status)
         begun = head.render(added) + rest
         transport, to_server = client.detach()
         client.traffic.bytes_out += len(begun)
@@ -219,7 +219,7 @@ class Exchange:
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
         self._begun = True
-        self._count_response(head.status)
+        self._answered(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
         if not body.done:
@@ -339,8 +339,9 @@ class Exchange:
             return [self.backend.counters]
         return [self.backend.counters, lease.server.counters]
 
-    def _count_response(self, status: int) -> None:
+    def _answered(self, status: int) -> None:
         assert self._lease is not None
+        self._lease.answered_at = self.client.patience.last_active
         self.client.frontend.counters.responded(status)
         self.backend.counters.responded(status)
         self._lease.server.counters.responded(status)

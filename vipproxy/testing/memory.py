@@ -132,6 +132,10 @@ class FakeLease:
     holder: IRevocable | None = None
     by_cookie: bool = False
     established: bool = False
+    waited: float = 0.0
+    granted_at: float = 0.0
+    connected_at: float = 0.0
+    answered_at: float | None = None
     ending: Ending | None = None
     """None while it is out."""
     error: SessionError | None = None
