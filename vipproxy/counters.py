@@ -102,6 +102,12 @@ class Timing:
         return whole
 
 
+OTHER = 5
+"""The class of answers that are in none of HTTP's own."""
+CLASS_OF_STATUS = [status // 100 - 1 if 100 <= status < 600 else OTHER for status in range(1000)]
+"""0 for 1xx and so on; a status has three digits."""
+
+
 @define
 class Counters:
     """One shape for all three roles; columns that a role does not have stay zero."""
@@ -154,7 +160,7 @@ class Counters:
         self.request_rate.add(now)
 
     def responded(self, status: int) -> None:
-        self.responses[status // 100 - 1 if 100 <= status < 600 else 5] += 1
+        self.responses[CLASS_OF_STATUS[status]] += 1
 
     def copy(self) -> Counters:
         """An independent copy, for a snapshot."""

@@ -113,12 +113,14 @@ class Pool(MultiService):
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
         place = self._choose(request)
-        if isinstance(place, Queue):
+        if isinstance(place, Server):
+            self._grant(request, taker, place, request.waited)
+        elif isinstance(place, Queue):
             arrived = self._clock.seconds() - request.waited
             limit = self.options.queue_limit
             self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
         else:
-            self._answer(request, taker, place, request.waited)
+            self._refuse(taker, place)
 
     def acquire(self, request: LeaseRequest) -> Deferred[ILease]:
         """The same for those who wait with a Deferred; cancelling it forgets the wish."""
@@ -142,18 +144,6 @@ class Pool(MultiService):
             return self.selection.choose(request)
         except SessionError as error:
             return error
-
-    def _answer(
-        self,
-        request: LeaseRequest,
-        taker: ILeaseTaker,
-        answer: Server | SessionError,
-        waited: float,
-    ) -> None:
-        if isinstance(answer, Server):
-            self._grant(request, taker, answer, waited)
-        else:
-            self._refuse(taker, answer)
 
     def _grant(
         self, request: LeaseRequest, taker: ILeaseTaker, server: Server, waited: float
@@ -279,11 +269,13 @@ class Pool(MultiService):
             if place is queue:
                 return
             self._leave(waiter)
-            if isinstance(place, Queue):
+            if isinstance(place, Server):
+                waited = self.seconds() - waiter.last_active
+                self._grant(waiter.request, waiter.taker, place, waited)
+            elif isinstance(place, Queue):
                 self._wait(waiter, place)
             else:
-                waited = self.seconds() - waiter.last_active
-                self._answer(waiter.request, waiter.taker, place, waited)
+                self._refuse(waiter.taker, place)
 
     def serve_all(self) -> None:
         """Something has changed that may let any of those go who wait."""

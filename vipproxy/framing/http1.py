@@ -33,18 +33,10 @@ _NAMED = re.compile(
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 _NEVER_NOMINATED = _HOP_BY_HOP | {b"host", b"content-length", b"transfer-encoding", b"close"}
 """Names whose lines a Connection field cannot remove, or that need no removal."""
-_USUAL_CONNECTION = (
-    ((b"connection", b" keep-alive"), b"\nconnection: keep-alive\r", True),
-    ((b"connection", b" close"), b"\nconnection: close\r", False),
-)
-"""What `_NAMED` finds, the line in which it stands, and whether the connection is kept."""
-_CHUNKED = (b"transfer-encoding", b" chunked")
 
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
-_PLAIN_LENGTH = re.compile(rb" (?:" + _LENGTH.pattern + rb")")
 _HOST = re.compile(rb"[!\"$-+\-.0->A-\[\]-~]*+")
 """Visible characters but for # , / ? @ and the backslash."""
-_PLAIN_HOST = re.compile(b" " + _HOST.pattern)
 _ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:[/?].*)?)")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
@@ -114,24 +106,10 @@ def parse_request(head: bytes) -> RequestHead:
     match = _REQUEST.fullmatch(head)
     if match is None:
         raise MalformedMessage("the request's head is malformed")
-    method, target, minor = match.groups()
-    lower = head.lower()
-    named = _NAMED.findall(lower)
-    if minor == b"1" and target.startswith(b"/") and method != b"CONNECT":
-        lines, keep = _plain_lines(head, lower, named)
-        if len(named) == 1 and named[0][0] == b"host" and _PLAIN_HOST.fullmatch(named[0][1]):
-            return RequestHead(method, target, 1, lines, keep_alive=keep)
-    return _whole_request(method, target, minor == b"1", head, lower)
-
-
-def _whole_request(
-    method: bytes, target: bytes, modern: bool, head: bytes, lower: bytes
-) -> RequestHead:
-    """The request whose head says more than its host's name."""
-    found, lines = _sift(head, lower)
+    method, target, modern = match[1], match[2], match[3] == b"1"
+    found, lines = _sift(head)
     chunked, length = _framing(found)
-    host = _host(found)
-    _check_target(method, target, host)
+    _check_target(method, target, _host(found))
     if chunked and not modern:
         raise MalformedMessage("HTTP/1.0 knows no Transfer-Encoding")
     options = _options(found)
@@ -153,26 +131,11 @@ def parse_response(head: bytes) -> ResponseHead:
     match = _RESPONSE.fullmatch(head)
     if match is None:
         raise MalformedMessage("the response's head is malformed")
-    minor, status, reason = match.groups()
-    lower = head.lower()
-    named = _NAMED.findall(lower)
-    if minor == b"1" and reason is not None and status >= b"200":
-        lines, keep = _plain_lines(head, lower, named)
-        if not named:
-            return ResponseHead(int(status), 1, lines, keep_alive=keep)
-        chunked = named == [_CHUNKED] and b"ncoding: chunked\r" in lines
-        if chunked or (len(named) == 1 and _is_plain_length(*named[0])):
-            length = None if chunked else int(named[0][1])
-            return ResponseHead(int(status), 1, lines, length, chunked, keep)
-    if reason is None:
-        end = head.index(b"\r\n")
-        head, lower = head[:end] + b" " + head[end:], lower[:end] + b" " + lower[end:]
-    return _whole_response(int(status), minor == b"1", head, lower)
-
-
-def _whole_response(status: int, modern: bool, head: bytes, lower: bytes) -> ResponseHead:
-    """The response whose head says more than how long its body is."""
-    found, lines = _sift(head, lower)
+    modern, status = match[1] == b"1", int(match[2])
+    if match[3] is None:
+        end = match.end(2)
+        head = head[:end] + b" " + head[end:]
+    found, lines = _sift(head)
     chunked, length = _framing(found)
     if chunked and not modern:
         raise MalformedMessage("HTTP/1.0 knows no Transfer-Encoding")
@@ -197,38 +160,16 @@ def without(lines: bytes, name: bytes) -> bytes:
     return re.sub(rb"(?im)^%b:[^\r]*\r\n" % re.escape(name), b"", lines)
 
 
-Named = list[tuple[bytes, bytes]]
-"""Names and values, in lower case, of the fields that matter."""
-
-
-def _plain_lines(head: bytes, lower: bytes, named: Named) -> tuple[bytes, bool]:
-    """The lines of an HTTP/1.1 head without the usual Connection field, and whether to keep.
-
-    Takes that field from `named` too. What is written canonically needs not be written anew.
-    """
-    if len(named) > 1:
-        for usual, line, keep in _USUAL_CONNECTION:
-            if usual in named:
-                named.remove(usual)
-                at = lower.index(line)
-                return head[: at + 1] + head[at + len(line) + 1 : -2], keep
-    return head[:-2], True
-
-
-def _is_plain_length(name: bytes, value: bytes) -> bool:
-    return name == b"content-length" and _PLAIN_LENGTH.fullmatch(value) is not None
-
-
 Found = dict[bytes, list[bytes]]
 """Lower-case name -> values, of the fields that matter."""
 
 
-def _sift(head: bytes, lower: bytes) -> tuple[Found, bytes]:
+def _sift(head: bytes) -> tuple[Found, bytes]:
     """Find the fields that matter, drop the hop-by-hop ones, write the others canonically."""
     found: Found = {}
     kept = []
     end = 0
-    for match in _NAMED.finditer(lower):
+    for match in _NAMED.finditer(head.lower()):
         name, value = match[1], head[match.start(2) : match.end(2)].strip(b" \t")
         found.setdefault(name, []).append(value)
         kept.append(head[end : match.start() + 1])

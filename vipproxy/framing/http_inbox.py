@@ -6,7 +6,16 @@ import re
 
 from attrs import define
 
-from vipproxy.framing.http1 import HEAD_LIMIT, TOKEN, MalformedMessage
+from vipproxy.framing.http1 import (
+    HEAD_LIMIT,
+    TOKEN,
+    MalformedMessage,
+    RequestHead,
+    ResponseHead,
+    parse_request,
+    parse_response,
+)
+from vipproxy.framing.http_plain import plain_request, plain_response
 
 REQUEST_START = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
 """What the first bytes of a request look like, as far as they have come."""
@@ -33,9 +42,19 @@ class Inbox:
         data, self.data, self._scanned = self.data, b"", 0
         return data
 
+    @property
+    def fresh(self) -> bool:
+        """None of it has been looked at."""
+        return not self._scanned
+
+    def drop(self, size: int) -> None:
+        """So many bytes at its beginning are understood."""
+        self.data, self._scanned = self.data[size:], 0
+
     def skip_empty_lines(self) -> None:
         """Empty lines before a request are ignored (RFC 9112, 2.2)."""
-        self.data = re.sub(rb"\A(?:\r\n)+", b"", self.data)
+        if self.data.startswith(b"\r\n"):
+            self.data = re.sub(rb"\A(?:\r\n)+", b"", self.data)
 
     def take_head(self) -> bytes | None:
         """A head with its empty line, or None while it is not complete.
@@ -49,7 +68,7 @@ class Inbox:
             return None
         if end > HEAD_LIMIT:
             raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
-        self.data, self._scanned = data[end:], 0
+        self.drop(end)
         return data[:end]
 
     def _check_beginning(self) -> None:
@@ -58,3 +77,24 @@ class Inbox:
         if not self.start.match(self.data) or _BARE.search(self.data, max(0, self._scanned - 1)):
             raise MalformedMessage("this does not begin like an HTTP message")
         self._scanned = len(self.data)
+
+
+def read_request(inbox: Inbox) -> RequestHead | None:
+    """The next request's head, once it is complete; raises MalformedMessage."""
+    plain = plain_request(inbox.data, RequestHead) if inbox.fresh else None
+    if plain is not None:
+        inbox.drop(plain[1])
+        return plain[0]
+    inbox.skip_empty_lines()
+    raw = inbox.take_head() if inbox.data else None
+    return None if raw is None else parse_request(raw)
+
+
+def read_response(inbox: Inbox) -> ResponseHead | None:
+    """The next response's head, once it is complete; raises MalformedMessage."""
+    plain = plain_response(inbox.data, ResponseHead) if inbox.fresh else None
+    if plain is not None:
+        inbox.drop(plain[1])
+        return plain[0]
+    raw = inbox.take_head()
+    return None if raw is None else parse_response(raw)

@@ -1,6 +1,6 @@
 import socket as sockets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vipproxy.counters import Traffic as Counted
 
@@ -69,6 +69,12 @@ class Engine:
     def tick(self, now: float, /) -> float: ...
     def stop(self) -> None: ...
 
+# -- heads: see heads.c
+
+Head = TypeVar("Head")
+
+def plain_request(data: bytes, type: type[Head], /) -> tuple[Head, int] | None: ...
+def plain_response(data: bytes, type: type[Head], /) -> tuple[Head, int] | None: ...
 def accept_batch(listener: int, most: int, /) -> list[tuple[int, str, int]]: ...
 
 # -- streams: see stream.h

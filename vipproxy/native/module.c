@@ -6,7 +6,8 @@ static int execute(PyObject *module)
 {
     module_state *state = PyModule_GetState(module);
     if (traffic_register(module, state) < 0 || engine_register(module, state) < 0 ||
-        accept_register(module) < 0 || stream_register(module, &state->streams) < 0)
+        accept_register(module) < 0 || heads_register(module) < 0 ||
+        stream_register(module, &state->streams) < 0)
         return -1;
     return 0;
 }

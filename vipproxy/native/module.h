@@ -19,6 +19,7 @@ extern struct PyModuleDef module_definition;
 int traffic_register(PyObject *module, module_state *state);
 int engine_register(PyObject *module, module_state *state);
 int accept_register(PyObject *module);
+int heads_register(PyObject *module);
 
 /* The counters inside a Traffic; NULL with an exception set for any other object. */
 struct traffic *traffic_of(const module_state *state, PyObject *object);

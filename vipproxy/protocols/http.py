@@ -8,7 +8,6 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
-from vipproxy.framing.http1 import RequestHead
 from vipproxy.framing.http_fields import FieldChanges
 from vipproxy.interfaces import IFrontend, IProtocolPlugin, IRequestBalancerPlugin
 from vipproxy.protocols.http_client import HttpClient
@@ -43,7 +42,8 @@ class HttpFactory(Factory):
         self.server_limit: float = self.backend.options.timeout_server
         self.request_limit = options.timeout_http_request or self.client_limit
         self.keep_alive_limit = options.timeout_http_keep_alive or self.request_limit
-        self._monitor_uri = (options.monitor_uri or "").encode()
+        self.monitor_path = (options.monitor_uri or "").encode()
+        """A request is for the monitor if its path is this, byte for byte; empty: none is."""
 
     def _read_backend_options(self) -> None:
         """Header changes in HAProxy's order: first where the message comes by first."""
@@ -89,10 +89,6 @@ class HttpFactory(Factory):
         self.idle.clients_changed(len(self.clients))
         if not self.clients:
             self.timer.stop()
-
-    def monitors(self, head: RequestHead) -> bool:
-        """Whether a request is for the monitor: its path, byte for byte."""
-        return bool(self._monitor_uri) and head.path == self._monitor_uri
 
 
 def _changes(*sections: Any) -> tuple[FieldChanges, ...]:

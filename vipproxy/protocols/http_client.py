@@ -171,12 +171,13 @@ class HttpClient(Protocol):
         now = self.patience.seconds()
         self.frontend.counters.request_received(now)
         self._serve(head, now)
-        return True
+        return self._state is not BUSY
 
     def _serve(self, head: RequestHead, now: float) -> None:
         """What came with the head is read first: if it is malformed, no server hears of it."""
-        data = self._requests.read_body()
-        if self.factory.monitors(head):
+        done = self._requests.done
+        data = b"" if done else self._requests.read_body()
+        if self.factory.monitor_path and head.path == self.factory.monitor_path:
             self.frontend.counters.intercepted += 1
             self.answer(200)
             return

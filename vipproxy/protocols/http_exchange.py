@@ -8,7 +8,7 @@ from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vipproxy.counters import Counters
+from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import (
     BadResponse,
     ClientGone,
@@ -17,7 +17,6 @@ from vipproxy.errors import (
     SessionError,
 )
 from vipproxy.framing.http1 import RequestHead, ResponseHead, without
-from vipproxy.framing.http_body import BodyReader
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
@@ -46,6 +45,9 @@ REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 """Methods of requests that may be sent twice, where they have no body: the idempotent ones
 (RFC 9110, 9.2.2)."""
 
+NO_TRAFFIC = Traffic()
+"""Counts nothing: stands where there is no lease."""
+
 BODILESS = frozenset({204, 304})
 
 
@@ -66,6 +68,8 @@ class Exchange:
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
     _attempt: IAttempt | None = None
     _lease: ILease | None = None
+    _traffic: Traffic = NO_TRAFFIC
+    """The lease's, once there is one."""
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
@@ -119,12 +123,16 @@ class Exchange:
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
         self._attempt = None
         self._lease, self._server = lease, connection
+        self._traffic = lease.traffic
         lease.holder, lease.answered_at = self, None
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        self._send(self.head.render(self._added_fields()) + (self._early or b""))
-        self._early = None
+        text = self.head.render(self._added_fields())
+        if self._early is not None:
+            text += self._early
+            self._early = None
+        self._send(text)
         if self.client.blocked:
             self.client.unblock()
         self._set_limit()
@@ -183,8 +191,9 @@ class Exchange:
     # -- from the server
 
     def server_sent(self, size: int) -> None:
-        assert self._lease is not None
-        self._lease.traffic.bytes_out += size
+        self._traffic.bytes_out += size
+
+    def server_moves(self) -> None:
         self.client.patience.touch()
 
     def interim_received(self, head: ResponseHead) -> None:
@@ -208,21 +217,21 @@ class Exchange:
         timeout = client.factory.options.timeout_tunnel
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
-    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
+    def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
         if head.status == 408 and self._repeatable and self._server is not None:
             self._repeat(self._server)  # said to the idle connection: the request crossed it
             return
         client, request = self.client, self.head
         added = self._edit(head)
-        self._framed = body.framed
-        self._keep = body.framed and client.may_keep()
+        self._framed = framed
+        self._keep = framed and client.may_keep()
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
         self._begun = True
         self._answered(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
-        if not body.done:
+        if not whole:
             self._set_limit()
 
     def response_continued(self, data: bytes) -> None:
@@ -309,8 +318,7 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         assert self._server is not None
-        assert self._lease is not None
-        self._lease.traffic.bytes_in += len(data)
+        self._traffic.bytes_in += len(data)
         self._server.send(data)
 
     def _edit(self, head: ResponseHead) -> bytes:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from vipproxy.framing.http1 import (
-    HEAD_LIMIT,
-    MalformedMessage,
-    RequestHead,
-    parse_request,
-)
+from vipproxy.framing.http1 import HEAD_LIMIT, MalformedMessage, RequestHead
 from vipproxy.framing.http_body import BodyReader, request_body
-from vipproxy.framing.http_inbox import REQUEST_START, Inbox
+from vipproxy.framing.http_inbox import REQUEST_START, Inbox, read_request
 
 
 class RequestReader(Inbox):
@@ -32,14 +27,11 @@ class RequestReader(Inbox):
 
     def read_head(self) -> RequestHead | None:
         """The next request's head, once it is complete; raises MalformedMessage."""
-        if self.data.startswith(b"\r\n"):
-            self.skip_empty_lines()
-        raw = self.take_head() if self.data else None
-        if raw is None:
-            return None
-        head = self.head = parse_request(raw)
-        self._body = request_body(head)
-        self.done = self._body is None
+        head = read_request(self)
+        if head is not None:
+            self.head = head
+            self._body = request_body(head) if head.length or head.chunked else None
+            self.done = self._body is None
         return head
 
     def read_body(self) -> bytes:

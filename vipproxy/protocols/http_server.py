@@ -12,14 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.errors import BadResponse, SessionError
-from vipproxy.framing.http1 import (
-    MalformedMessage,
-    RequestHead,
-    ResponseHead,
-    parse_response,
-)
+from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
 from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
-from vipproxy.framing.http_inbox import RESPONSE_START, Inbox
+from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
 from vipproxy.interfaces import IServer
 from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.sockets import hang_up
@@ -29,7 +24,10 @@ class ServerUser(Protocol):
     """Who uses a server connection: one exchange."""
 
     def server_sent(self, size: int) -> None:
-        """Bytes have come."""
+        """So many bytes have come."""
+
+    def server_moves(self) -> None:
+        """They were not the last of the response."""
 
     def interim_received(self, head: ResponseHead) -> None:
         """A 1xx response; another follows."""
@@ -37,8 +35,11 @@ class ServerUser(Protocol):
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
         """A 101 response: what follows is no longer HTTP."""
 
-    def response_begun(self, head: ResponseHead, body: BodyReader, data: bytes) -> None:
-        """The final response's head, and what came with it of its body."""
+    def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
+        """The final response's head, and what came with it of its body: all, if `whole`.
+
+        If it is `framed`, its end shows without the end of the connection.
+        """
 
     def response_continued(self, data: bytes) -> None:
         """A part of the response's body, as it is to be forwarded."""
@@ -141,6 +142,8 @@ class ServerConnection(TwistedProtocol):
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
             self._fail(str(error))
+        if self._user is user:
+            user.server_moves()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         user = self._user
@@ -168,8 +171,7 @@ class ServerConnection(TwistedProtocol):
     # -- reading
 
     def _read_heads(self, user: ServerUser) -> None:
-        while (raw := self._inbox.take_head()) is not None:
-            head = parse_response(raw)
+        while (head := read_response(self._inbox)) is not None:
             if head.status >= 200:
                 self._begin_body(user, head)
                 return
@@ -188,10 +190,12 @@ class ServerConnection(TwistedProtocol):
         """What came with the head is read first: if it is malformed, the client gets a 502."""
         request = self._request
         assert request is not None
-        body = self._body = response_body(head, request.method, request.minor)
-        forward, beyond = body.feed(self._inbox.take())
+        data = self._inbox.take()
+        body = response_body(head, request.method, request.minor)
+        forward, beyond = body.feed(data)
         self._last = bool(beyond) or not head.keep_alive or _is_doubtful(head)
-        user.response_begun(head, body, forward)
+        self._body = None if body.done else body
+        user.response_begun(head, forward, body.framed, body.done)
         if body.done:
             self._end(user)
 

@@ -20,9 +20,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.framing.http1 import MalformedMessage, RequestHead, parse_request
+from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.framing.http_body import BodyReader, request_body
-from vipproxy.framing.http_inbox import REQUEST_START, Inbox
+from vipproxy.framing.http_inbox import REQUEST_START, Inbox, read_request
 from vipproxy.interfaces import IFrontend
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 
@@ -113,11 +113,9 @@ class StatsConnection(Protocol):
     def _read_request(self) -> bool:
         """Read on; True once a request is there whole. Bodies are thrown away."""
         if self._head is None:
-            self._inbox.skip_empty_lines()
-            block = self._inbox.take_head()
-            if block is None:
+            self._head = read_request(self._inbox)
+            if self._head is None:
                 return False
-            self._head = parse_request(block)
             self._body = request_body(self._head)
         if self._body is not None:
             _, rest = self._body.feed(self._inbox.take())
