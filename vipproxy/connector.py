@@ -22,6 +22,7 @@ from vipproxy.interfaces import (
     ILeaseTaker,
     IReuser,
     IRevocable,
+    ITrail,
     LeaseRequest,
 )
 from vipproxy.values import Ending
@@ -42,8 +43,9 @@ class Connector:
         taker: IConnectTaker,
         reuser: IReuser | None = None,
         dialler: IDialler | None = None,
+        trail: ITrail | None = None,
     ) -> IAttempt:
-        attempt = Attempt(self, backend, request, taker, reuser, dialler or self.dialler)
+        attempt = Attempt(self, backend, request, taker, reuser, dialler or self.dialler, trail)
         backend.lease(request, attempt)
         return attempt
 
@@ -54,7 +56,7 @@ class Attempt:
 
     __slots__ = (
         "_backend", "_connector", "_dialler", "_failures", "_lease", "_request", "_reuser",
-        "_started", "_step", "_taker", "_waited",
+        "_started", "_step", "_taker", "_waited", "trail",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +67,9 @@ class Attempt:
         taker: IConnectTaker,
         reuser: IReuser | None,
         dialler: IDialler,
+        trail: ITrail | None,
     ) -> None:
+        self.trail = trail
         self._connector, self._backend, self._dialler = connector, backend, dialler
         self._request, self._taker, self._reuser = request, taker, reuser
         self._started = connector.reactor.seconds()
@@ -77,6 +81,9 @@ class Attempt:
         """The dial, or the pause before it, that is under way."""
 
     def leased(self, lease: ILease) -> None:
+        if self.trail is not None:
+            tried = self._request.tried
+            self.trail.leased(lease, bool(tried) and lease.server.name not in tried)
         if self._reuser is not None and self._reuser.reuse(lease):
             return
         self._lease = lease
@@ -149,6 +156,8 @@ class Attempt:
         waited = self._connector.reactor.seconds() - self._started
         tried = self._request.tried | {self._lease.server.name}
         self._waited = self._lease.waited
+        if self.trail is not None:
+            self.trail.retried()
         self._request = evolve(self._request, tried=tried, waited=waited)
         self._lease = None
         self._backend.lease(self._request, self)

@@ -103,6 +103,12 @@ class BadResponse(SessionError):
     ending = Ending.SERVER_ABORT
 
 
+class MalformedResponse(BadResponse):
+    """The server answered, but not what its protocol allows."""
+
+    ending = Ending.PROXY
+
+
 class InternalError(SessionError):
     """A plugin raised, or the proxy has a fault of its own."""
 

@@ -21,6 +21,7 @@ from vipproxy.interfaces import (
     IFrontend,
     IListener,
     IRelay,
+    ITrafficLog,
     ITransports,
     Side,
 )
@@ -42,6 +43,7 @@ class Frontend:
     limit: SessionLimit = field(factory=SessionLimit)
     """Of the whole process."""
     counters: Counters = field(factory=Counters)
+    log: ITrafficLog | None = None
     stopping: bool = False
     listeners: Sequence[IListener] = ()
     """Told to go on when the frontend was full and is no more."""

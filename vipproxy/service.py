@@ -25,6 +25,9 @@ from vipproxy.frontend import Frontend
 from vipproxy.interfaces import ICluster, IControl, IObserver, IRelay, IStore, ITransports
 from vipproxy.limits import SessionLimit, raise_descriptor_limit
 from vipproxy.listener import Listener
+from vipproxy.logs.outlet import Outlet
+from vipproxy.logs.syslog import level_of
+from vipproxy.logs.traffic import TrafficLog, is_logged
 from vipproxy.relay.twisted import TwistedRelay
 from vipproxy.sockets import TwistedTransports
 from vipproxy.state import FileStore, NoStore, StateKeeper
@@ -64,6 +67,7 @@ class ProxyService(Service):
         self._bound = False
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
+        self._outlet = _outlet(config.options, reactor)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
         self._dialler, self._relay = ReactorDialler(reactor), _relay(config.options, reactor)
@@ -78,7 +82,7 @@ class ProxyService(Service):
         self._stats_socket = self._admin()
 
     def _frontend(self, config: FrontendConfig) -> Frontend:
-        return Frontend(
+        frontend = Frontend(
             config,
             self._reactor,
             self._connector,
@@ -88,6 +92,10 @@ class ProxyService(Service):
             self.backends,
             self._limit,
         )
+        if self._outlet is not None and is_logged(config, self.config.options.log_targets):
+            counters = frontend.counters
+            frontend.log = TrafficLog(config, self._outlet, self._reactor, counters, self._limit)
+        return frontend
 
     def _admin(self) -> StatsSocket | None:
         options = self.config.options.stats_socket
@@ -118,6 +126,8 @@ class ProxyService(Service):
             self.privilegedStartService()
         super().startService()
         self._set_stopping(False)
+        if self._outlet is not None:
+            self._outlet.start()
         self._keeper.load().addCallback(self._restored)
 
     def _restored(self, state: Mapping[str, Any]) -> None:
@@ -156,6 +166,8 @@ class ProxyService(Service):
         self._dialler.stop()
         self._relay.stop()
         self._transports.stop()
+        if self._outlet is not None:
+            self._outlet.stop()
 
     def _drain(self) -> Deferred[Any]:
         """Wait for the last session, but no longer than the grace."""
@@ -220,6 +232,11 @@ class ProxyService(Service):
     def server_changed(self, backend: str, server: str, text: str, severity: str) -> None:
         subject = f"{backend}/{server}" if server else backend
         self._events.append(Event(self._reactor.seconds(), subject, text, severity))
+        self.log_line(text, severity)
+
+    def log_line(self, text: str, severity: str) -> None:
+        if self._outlet is not None:
+            self._outlet.say(level_of(severity), text)
 
     def set_admin_state(self, backend: str, server: str, state: AdminState) -> None:
         if backend not in self.backends:
@@ -238,6 +255,7 @@ class ProxyService(Service):
             descriptor_limit=self._descriptors,
             stopping=self._stopping,
             config_path=self.config.path,
+            dropped_logs=0 if self._outlet is None else self._outlet.dropped,
         )
 
     def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:
@@ -287,6 +305,12 @@ def _transports(options: GlobalOptions, reactor: Any) -> ITransports:
     from vipproxy.streams import Streams
 
     return Streams(reactor)
+
+
+def _outlet(options: GlobalOptions, reactor: Any) -> Outlet | None:
+    """None without a target: then nothing is written down of sessions."""
+    targets = options.log_targets
+    return Outlet(targets, options.log_tag, reactor) if targets else None
 
 
 def _store(config: ClusterConfig) -> IStore:

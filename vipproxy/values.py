@@ -222,6 +222,8 @@ class ProcessSnapshot:
     descriptor_limit: int
     stopping: bool
     config_path: str
+    dropped_logs: int = 0
+    """Log lines that did not get to where they should."""
 
 
 @frozen

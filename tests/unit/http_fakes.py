@@ -268,7 +268,13 @@ class FakeConnector:
         self.error: SessionError | None = None
 
     def connect(
-        self, backend: Any, request: Any, taker: Any, reuser: Any = None, dialler: Any = None
+        self,
+        backend: Any,
+        request: Any,
+        taker: Any,
+        reuser: Any = None,
+        dialler: Any = None,
+        trail: Any = None,
     ) -> FakeAttempt:
         attempt = FakeAttempt(backend, request, taker, reuser)
         self.attempts.append(attempt)
@@ -335,6 +341,7 @@ class FakeFrontend:
     relay: FakeRelay = field(factory=FakeRelay)
     cluster: Any = None
     destination: Address | None = None
+    log: Any = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
 

@@ -30,7 +30,7 @@ LAYERS = (
     {"listener", "state", "plugins"},
     {"frontend"},
     {"protocols"},
-    {"admin", "connector", "relay", "backends"},
+    {"admin", "connector", "relay", "backends", "logs"},
     {"checks"},
     {"dial", "futures"},
     {"framing"},

@@ -54,6 +54,7 @@ def _process_values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
         "Hard_maxconn": process.session_limit,
         "node": process.node,
         "Stopping": int(process.stopping),
+        "DroppedLogs": process.dropped_logs,
         "Build info": process.version,
         "Start_time_sec": int(process.started_at),
     }

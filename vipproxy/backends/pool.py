@@ -232,10 +232,14 @@ class Pool(MultiService):
         self._patience.watch(waiter)
 
     def _leave(self, waiter: Waiter) -> None:
-        assert waiter.queue is not None
-        waiter.queue.leave(waiter)
+        queue, trail = waiter.queue, waiter.taker.trail
+        assert queue is not None
+        position = queue.leave(waiter)
         del self._waiters[waiter.taker]
         self._patience.forget(waiter)
+        if trail is not None:
+            waited = self.seconds() - waiter.last_active
+            trail.left_queue(waited, queue is not self.selection.queue, position)
 
     def _refuse(self, taker: ILeaseTaker, error: SessionError) -> None:
         self.counters.connect_errors += 1
@@ -333,6 +337,8 @@ class Pool(MultiService):
 @implementer(ILeaseTaker)
 class _DeferredTaker:
     """Stands in the queue for a Deferred."""
+
+    trail = None
 
     def __init__(self, pool: Pool) -> None:
         self.deferred: Deferred[ILease] = Deferred(lambda _: pool.forget(self))

@@ -25,6 +25,7 @@ from vipproxy.config.kinds import (
     choice,
     integer,
 )
+from vipproxy.config.log_options import FrontendLogOptions, GlobalLogOptions
 from vipproxy.config.records import Chosen, plugin, record
 from vipproxy.values import Address
 
@@ -41,7 +42,7 @@ class StatsSocketOptions:
 
 
 @frozen
-class GlobalOptions:
+class GlobalOptions(GlobalLogOptions):
     """``[global]``"""
 
     stats_socket: StatsSocketOptions | None = option(
@@ -98,7 +99,7 @@ class KeepaliveOptions:
 
 
 @frozen
-class FrontendOptions:
+class FrontendOptions(FrontendLogOptions):
     """``[frontend NAME]``: a listener; the protocol adds its own options."""
 
     protocol: Chosen = option(
@@ -333,6 +334,13 @@ class BackendOptions:
         default=(),
         help="a change to every response's header, before the frontend's",
         haproxy="http-response set-header",
+    )
+
+    log_health_checks: bool = option(
+        FLAG,
+        default=False,
+        help="log every check that changes what is known of a server's health",
+        haproxy="option log-health-checks",
     )
 
     @property

@@ -18,6 +18,7 @@ from vipproxy.config.drafts import (
 from vipproxy.config.http_rules import HTTP_RULES
 from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
+from vipproxy.config.log_rules import LOG_RULES
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.limits import RESERVED
 from vipproxy.values import Address
@@ -189,6 +190,7 @@ RULES: tuple[Rule, ...] = (
     _server_addresses_differ,
     _cookies_differ,
     *HTTP_RULES,
+    *LOG_RULES,
     _mark_down_needs_check,
     _pin_needs_shutdown,
     _fail_back_needs_pin,

@@ -19,6 +19,10 @@ from vipproxy.interfaces.frontends import (
     IListener,
     ISocketFactory,
 )
+from vipproxy.interfaces.logs import (
+    ITrafficLog,
+    ITrail,
+)
 from vipproxy.interfaces.plugins import (
     CheckTarget,
     IBalancerPlugin,
@@ -92,6 +96,8 @@ __all__ = [
     "ISocketFactory",
     "IStore",
     "IStorePlugin",
+    "ITrafficLog",
+    "ITrail",
     "ITransports",
     "LeaseRequest",
     "Side",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from zope.interface import Attribute, Interface
@@ -11,6 +11,9 @@ from zope.interface import Attribute, Interface
 from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import SessionError
 from vipproxy.values import Address, Ending
+
+if TYPE_CHECKING:
+    from vipproxy.interfaces.logs import ITrail
 
 
 class IServer(Interface):
@@ -98,6 +101,8 @@ class IServerWatcher(Interface):
 
 
 class ILeaseTaker(Interface):
+    trail: ITrail | None = Attribute("Told of what it waits for; mostly there is none.")
+
     def leased(lease: ILease) -> None:
         """Here is your lease; set its holder."""
 

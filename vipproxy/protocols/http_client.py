@@ -17,12 +17,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import BadRequest
+from vipproxy.errors import BadRequest, ClientGone, ClientTimeout
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.interfaces import LeaseRequest
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
+from vipproxy.protocols.http_log import ClientLog, client_log
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
 from vipproxy.sockets import address_of, hang_up
@@ -62,6 +63,7 @@ class HttpClient(Protocol):
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
         """What servers are told of the client, where they are to be told."""
+        self.log: ClientLog | None = None
         self.may_reuse_server = factory.reuses_at_once
         """Its requests may go onto idle connections to servers."""
         self._wish: LeaseRequest | None = None
@@ -89,6 +91,7 @@ class HttpClient(Protocol):
     def connectionMade(self) -> None:
         self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
+        self.log = client_log(self)
         if self.factory.forwarding:
             secure = ISSLTransport.providedBy(self.transport)
             forwarding = self.factory.forwarding
@@ -99,6 +102,8 @@ class HttpClient(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.traffic.bytes_in += len(data)
+        if self.log is not None:
+            self.log.heard()
         if self._state is not CLOSING:
             self._requests.add(data)
             self._advance()
@@ -118,6 +123,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._write_absence()
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -149,6 +155,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
+                self._write_absence()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -179,8 +186,12 @@ class HttpClient(Protocol):
         data = b"" if done else self._requests.read_body()
         if self.factory.monitor_path and head.path == self.factory.monitor_path:
             self.frontend.counters.intercepted += 1
+            if self.log is not None:
+                self.log.skip()
             self.answer(200)
             return
+        if self.log is not None:
+            self.log.begin(head, self.factory.backend, now)
         done = self._requests.done
         self._state = BUSY if done else BODY
         exchange = self._exchange = Exchange(self, self.factory.backend, head, done)
@@ -212,6 +223,8 @@ class HttpClient(Protocol):
             return
         if self._requests.head is None:
             counters.request_received(self.patience.seconds())
+        if self.log is not None:
+            self.log.misunderstood((ClientGone if self._ended else BadRequest).ending, 400)
         self.answer(400)
 
     def _update_reading(self) -> None:
@@ -263,10 +276,12 @@ class HttpClient(Protocol):
         if head is None or status in (400, 408):
             self._exchange = None
             self.write(final_answer(status))
+            self._write_down(status)
             self._close(linger=status == 400)
         else:
             keep = self.may_keep()
             self.write(answer(status, head.method, connection_field(keep, head.minor, 1)))
+            self._write_down(status)
             self.exchange_over(keep)
 
     def exchange_over(self, keep: bool) -> None:
@@ -280,8 +295,21 @@ class HttpClient(Protocol):
         self.blocked = False
         self.may_reuse_server = self.factory.keeps_servers
         self.patience.limit(self.factory.keep_alive_limit)
+        if self.log is not None:
+            self.log.ready(self.patience.last_active)
         if self._requests.data or self._ended or not self._reading:
             self._advance()
+
+    def _write_down(self, status: int) -> None:
+        if self.log is not None:
+            self.log.answered(status)
+            self.log.over()
+
+    def _write_absence(self) -> None:
+        """A client that owed a request, and leaves without."""
+        if self.log is not None and self._state is HEAD and self._due:
+            self.log.misunderstood(ClientGone.ending, 400)
+            self.log.over()
 
     def cut(self, visibly: bool) -> None:
         """The response breaks off. Where its framing would not show it, a reset does."""
@@ -322,6 +350,8 @@ class HttpClient(Protocol):
         elif self._due:
             self.frontend.counters.request_received(self.patience.seconds())
             self.frontend.counters.request_errors += 1
+            if self.log is not None:
+                self.log.misunderstood(ClientTimeout.ending, 408)
             self.answer(408)
         else:
             self._close()

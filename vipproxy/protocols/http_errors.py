@@ -7,6 +7,7 @@ from vipproxy.errors import (
     BadResponse,
     ClientTimeout,
     InternalError,
+    MalformedResponse,
     ServerTimeout,
     SessionError,
 )
@@ -16,6 +17,7 @@ _STATUSES: dict[type[SessionError], int] = {
     ClientTimeout: 408,
     InternalError: 500,
     BadResponse: 502,
+    MalformedResponse: 502,
     ServerTimeout: 504,
 }
 

@@ -96,10 +96,14 @@ class Exchange:
         bodiless = self.request_done and not head.length and not head.chunked
         self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
         self._wish = client.lease_request(cookie, key)
+        if factory.persistence is not None and client.log is not None:
+            client.log.keep_cookie(cookie, factory.persistence)
         self._connect(self._wish)
 
     def _connect(self, wish: LeaseRequest) -> None:
-        attempt = self.client.frontend.connector.connect(self.backend, wish, self, self)
+        client = self.client
+        trail = None if client.log is None else client.log.record
+        attempt = client.frontend.connector.connect(self.backend, wish, self, self, trail=trail)
         if self._lease is None and not self._over:
             self._attempt = attempt
 
@@ -187,6 +191,7 @@ class Exchange:
         if not self._over:
             self._count_aborts()
             self._finish(ClientGone.ending)
+            self._note_end(ClientGone.ending)
 
     # -- from the server
 
@@ -212,8 +217,10 @@ class Exchange:
         begun = head.render(added) + rest
         transport, to_server = client.detach()
         client.traffic.bytes_out += len(begun)
+        if client.log is not None:
+            client.log.answered(head.status)
         lease.traffic.bytes_in += len(to_server)
-        tunnel = Tunnel(client.frontend, transport, lease)
+        tunnel = Tunnel(client.frontend, transport, lease, client.log)
         timeout = client.factory.options.timeout_tunnel
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
@@ -231,6 +238,8 @@ class Exchange:
         self._answered(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
+        if client.log is not None:
+            client.log.answered(head.status)
         if not whole:
             self._set_limit()
 
@@ -245,6 +254,8 @@ class Exchange:
         self._over = True
         server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
         lease.release(Ending.NORMAL)
+        if client.log is not None:
+            client.log.over()
         client.exchange_over(self._keep)
 
     def server_failed(self, error: SessionError) -> None:
@@ -260,6 +271,8 @@ class Exchange:
         assert wish is not None
         for counters in self._counters():
             counters.retries += 1
+        if self.client.log is not None:
+            self.client.log.retried()
         self._repeatable = False
         self._lease = self._server = None
         server.abort()
@@ -283,6 +296,7 @@ class Exchange:
         self._count_failure(error)
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
+        self._note_end(error.ending, error)
         if self._begun:
             self.client.cut(visibly=not self._framed)
             return
@@ -292,6 +306,7 @@ class Exchange:
 
     def revoked(self, ending: Ending) -> None:
         self._over = True
+        self._note_end(ending)
         if self._server is not None:
             self._server.hang_up()
         self.client.hang_up()
@@ -323,12 +338,20 @@ class Exchange:
 
     def _edit(self, head: ResponseHead) -> bytes:
         """Change a final response's head; the persistence fields to add to it."""
-        factory = self.client.factory
+        factory, log, lines = self.client.factory, self.client.log, head.lines
         for changes in factory.response_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is None or self._lease is None:
-            return b""
-        return factory.persistence.write(head, self.head.method, self._lease, self._dates)
+        added = b""
+        if factory.persistence is not None and self._lease is not None:
+            added = factory.persistence.write(head, self.head.method, self._lease, self._dates)
+        if log is not None:
+            log.keep_response(lines, head.lines, added)
+        return added
+
+    def _note_end(self, ending: Ending, error: SessionError | None = None) -> None:
+        if self.client.log is not None:
+            connected, complete = self._server is not None, self.request_done
+            self.client.log.broken_off(ending, error, self._begun, connected, complete)
 
     def _waits_for_client(self) -> bool:
         client = self.client
@@ -349,7 +372,7 @@ class Exchange:
 
     def _answered(self, status: int) -> None:
         assert self._lease is not None
-        self._lease.answered_at = self.client.patience.last_active
+        self._lease.answered_at = self.client.patience.seconds()
         self.client.frontend.counters.responded(status)
         self.backend.counters.responded(status)
         self._lease.server.counters.responded(status)

@@ -11,7 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.errors import BadResponse, SessionError
+from vipproxy.errors import BadResponse, MalformedResponse, SessionError
 from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
 from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
 from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
@@ -141,7 +141,7 @@ class ServerConnection(TwistedProtocol):
             else:
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
-            self._fail(str(error))
+            self._fail(MalformedResponse(str(error)))
         if self._user is user:
             user.server_moves()
 
@@ -153,7 +153,8 @@ class ServerConnection(TwistedProtocol):
             self._last = True
             self._end(user)
         else:
-            self._fail("the server closed the connection before its response was complete")
+            text = "the server closed the connection before its response was complete"
+            self._fail(BadResponse(text))
 
     def pauseProducing(self) -> None:
         self._full = True
@@ -215,10 +216,10 @@ class ServerConnection(TwistedProtocol):
             self._user = self._body = None
             user.response_ended()
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, error: SessionError) -> None:
         user, self._user = self._user, None
         if user is not None:
-            user.server_failed(BadResponse(text))
+            user.server_failed(error)
 
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""

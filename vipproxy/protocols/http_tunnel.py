@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from vipproxy.counters import Traffic
 from vipproxy.interfaces import IFrontend, ILease, IRelaySession, IRelayTaker, IRevocable
+from vipproxy.protocols.http_log import ClientLog
 from vipproxy.values import Ending
 
 
@@ -40,8 +41,10 @@ class TunnelTraffic:
 class Tunnel:
     """Holds the lease while the relay moves the bytes."""
 
-    def __init__(self, frontend: IFrontend, client: Any, lease: ILease) -> None:
-        self._frontend, self._client, self._lease = frontend, client, lease
+    def __init__(
+        self, frontend: IFrontend, client: Any, lease: ILease, log: ClientLog | None = None
+    ) -> None:
+        self._frontend, self._client, self._lease, self._log = frontend, client, lease, log
         self._session: IRelaySession | None = None
 
     def start(
@@ -62,9 +65,16 @@ class Tunnel:
 
     def relay_ended(self, ending: Ending) -> None:
         self._lease.release(ending)
+        self._write_down(ending)
         self._frontend.closed(self._client)
 
     def revoked(self, ending: Ending) -> None:
         assert self._session is not None
         self._session.shut_down()
+        self._write_down(ending)
         self._frontend.closed(self._client)
+
+    def _write_down(self, ending: Ending) -> None:
+        if self._log is not None:
+            self._log.end(ending, "-" if ending is Ending.NORMAL else "D")
+            self._log.over()

@@ -46,6 +46,7 @@ from vipproxy.interfaces import (
     IRevocable,
     IServer,
     IServerWatcher,
+    ITrail,
     LeaseRequest,
 )
 from vipproxy.relay.twisted import TwistedRelay
@@ -262,6 +263,7 @@ class FakeConnector:
         taker: IConnectTaker,
         reuser: IReuser | None = None,
         dialler: IDialler | None = None,
+        trail: ITrail | None = None,
     ) -> FakeAttempt:
         attempt = FakeAttempt(backend, request, taker, reuser)
         self.attempts.append(attempt)

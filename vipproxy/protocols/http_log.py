@@ -1,0 +1,152 @@
+"""What is written down of one client's exchanges; only where its frontend has a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vipproxy.counters import Traffic
+from vipproxy.errors import QueueTimeout, SessionError
+from vipproxy.framing.http1 import RequestHead
+from vipproxy.interfaces import IBackend, ITrafficLog
+from vipproxy.logs.record import Record
+from vipproxy.protocols.http_cookie import Persistence
+from vipproxy.values import Address, Ending
+
+
+class ClientLog:
+    """One exchange at a time has a record, from its request's head to its end."""
+
+    def __init__(
+        self,
+        log: ITrafficLog,
+        client: Address,
+        destination: Address,
+        traffic: Traffic,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._log, self._traffic, self._seconds = log, traffic, seconds
+        self._client, self._destination = client, destination
+        self._ready_at = seconds()
+        """When the next request could come."""
+        self._began_at: float | None = None
+        """When its first byte did."""
+        self._sent_before = 0
+        self._backend: IBackend | None = None
+        self._end = Ending.NORMAL, "-"
+        self.record: Record | None = None
+
+    # -- requests
+
+    def heard(self) -> None:
+        """The client has sent something."""
+        if self._began_at is None:
+            self._began_at = self._seconds()
+
+    def skip(self) -> None:
+        """A request that is not logged."""
+        self._began_at = None
+
+    def begin(self, head: RequestHead, backend: IBackend, now: float) -> None:
+        """A request's head is complete."""
+        record = self._new_record(now)
+        record.requested_at, record.request = now, head.lines
+        self._backend = backend
+
+    def misunderstood(self, ending: Ending, status: int) -> None:
+        """There is no request, or not all of it: a line all the same."""
+        record = self._new_record(self._seconds())
+        record.status = status
+        record.bytes_in = self._began_at is not None
+        self._backend = None
+        self.end(ending, "R")
+
+    def ready(self, now: float) -> None:
+        """The next request may come."""
+        self._ready_at, self._began_at = now, None
+
+    def _new_record(self, now: float) -> Record:
+        began = now if self._began_at is None else self._began_at
+        self._end = Ending.NORMAL, "-"
+        self._sent_before = self._traffic.bytes_out
+        record = self.record = Record(
+            self._client, self._destination, self._ready_at, max(began, self._ready_at), None
+        )
+        return record
+
+    def keep_cookie(self, value: str | None, persistence: Persistence) -> None:
+        """What was understood of the request's persistence cookie."""
+        if self.record is not None:
+            self.record.cookie, self.record.cookie_flags = value, persistence.flags
+
+    def retried(self) -> None:
+        """The request goes to its server once more."""
+        if self.record is not None:
+            self.record.retried()
+
+    # -- answers
+
+    def keep_response(self, lines: bytes, edited: bytes, added: bytes) -> None:
+        """A response's lines as they came, after the cookie was edited, and what that added."""
+        record = self.record
+        if record is not None:
+            record.response, record.edited, record.added = lines, edited, added
+
+    def answered(self, status: int) -> None:
+        """The head of the response has been written to the client."""
+        if self.record is not None:
+            self.record.status = status
+            if self._log.early:
+                self.record.early = True
+                self.over()
+
+    def end(self, ending: Ending, phase: str) -> None:
+        """How the exchange ends, once its last answer is written."""
+        self._end = ending, phase
+
+    def broken_off(
+        self,
+        ending: Ending,
+        error: SessionError | None,
+        begun: bool,
+        connected: bool,
+        complete: bool,
+    ) -> None:
+        """It ends without all of its response; where that has not begun, an error is answered.
+
+        `begun` is the response, `connected` the server, `complete` the request.
+        """
+        self.end(ending, self._phase(error, begun, connected, complete))
+        if begun or error is None:
+            self.over()
+
+    def _phase(
+        self, error: SessionError | None, begun: bool, connected: bool, complete: bool
+    ) -> str:
+        """HAProxy's letter for how far it was (manual, 8.5)."""
+        if begun or connected:
+            return "H" if not begun and (complete or error is not None) else "D"
+        waits = self.record is not None and self.record.lease is None
+        queued = waits if error is None else isinstance(error, QueueTimeout)
+        return "Q" if queued else "C"
+
+    def over(self) -> None:
+        """It has ended. Harmless where nothing has begun."""
+        record, self.record = self.record, None
+        if record is None:
+            return
+        if record.request:
+            lease = record.lease
+            sent = 0 if lease is None else lease.traffic.bytes_in
+            record.bytes_in = sent or len(record.request)
+            record.bytes_out = self._traffic.bytes_out - self._sent_before
+        self._log.finish(record, self._backend, *self._end)
+
+
+def client_log(client: Any) -> ClientLog | None:
+    """The log of an `HttpClient`, where its frontend has one."""
+    frontend = client.frontend
+    if frontend.log is None:
+        return None
+    seconds = frontend.clock.seconds
+    return ClientLog(frontend.log, client.address, client.destination, client.traffic, seconds)
