@@ -9,8 +9,9 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 """Seconds after which a test that waits for a peer fails."""
 
 
@@ -24,6 +25,8 @@ class Origin:
         """After its answer it dies, rather than closes."""
         self.keeps = False
         """After its answer it waits for another request."""
+        self.act: Callable[[socket.socket], object] | None = None
+        """What it does with a connection in place of answering its requests."""
         self.seen: list[bytes] = []
         """The requests, as they came."""
         self.connections: list[list[bytes]] = []
@@ -58,6 +61,9 @@ class Origin:
         self.connections.append(requests)
         self.open.append(client)
         with contextlib.suppress(OSError), client:
+            if self.act is not None:
+                self.act(client)
+                return
             while request := read_request(client):
                 self.seen.append(request)
                 requests.append(request)

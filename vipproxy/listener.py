@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import errno
-import socket
+import os
+from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IReadDescriptor
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IReadDescriptor,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -41,7 +47,8 @@ class Listener:
     def __init__(self, address: Address, frontend: Frontend, factory: IProtocolFactory) -> None:
         self._frontend, self._factory = frontend, factory
         self._reactor = frontend.clock
-        self._takes_sockets = ISocketFactory.providedBy(factory)
+        takes_sockets = ISocketFactory.providedBy(factory)
+        self._hand_over = self._hand_socket_over if takes_sockets else self._hand_transport_over
         self._accepting = False
         self._reading = False
         self._pause: IDelayedCall | None = None
@@ -95,32 +102,40 @@ class Listener:
                 self._wait_for_resources(error)
             return
         for descriptor, host, port in accepted:
-            self._hand_over(accepted_socket(descriptor, self._family), Address(host, port))
+            self._hand_over(descriptor, Address(host, port))
 
-    def _hand_over(self, sock: socket.socket, peer: Address) -> None:
-        """A factory that raises loses this client, and no more."""
+    # A factory that raises loses the client that it was given, and no more.
+
+    def _hand_socket_over(self, descriptor: int, peer: Address) -> None:
+        sock = accepted_socket(descriptor, self._family)
         try:
-            if self._takes_sockets:
-                self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
-            else:
-                self._build_protocol(sock, peer)
+            self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
         except Exception:
             self._failed()
             sock.close()
 
-    def _build_protocol(self, sock: socket.socket, peer: Address) -> None:
-        protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
-        if protocol is None:
-            sock.close()
+    def _hand_transport_over(self, descriptor: int, peer: Address) -> None:
+        try:
+            protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
+            transport = None if protocol is None else self._adopt(descriptor, protocol, peer)
+        except Exception:
+            self._failed()
+            transport = None
+        if transport is None:
+            os.close(descriptor)
             return
-        frontend = self._frontend
-        transport = frontend.transports.adopt(sock, protocol, peer, frontend.closed)
-        frontend.opened(transport)  # counted also where the protocol is a stranger
+        self._frontend.opened(transport)  # counted also where the protocol is a stranger
         try:
-            protocol.makeConnection(transport)
+            protocol.makeConnection(transport)  # type: ignore[union-attr]
         except Exception:
             self._failed()
-            hang_up(transport)  # the socket is its own now
+            hang_up(transport)
+
+    def _adopt(self, descriptor: int, protocol: IProtocol, peer: Address) -> Any:
+        frontend = self._frontend
+        return frontend.transports.adopt_accepted(
+            descriptor, self._family, protocol, peer, frontend.closed
+        )
 
     def _failed(self) -> None:
         log.failure("frontend {name} failed to take a client", name=self._frontend.name)

@@ -19,10 +19,17 @@ from vipproxy.admin.socket import StatsSocket
 from vipproxy.backends.pool import Pool
 from vipproxy.config.options import ClusterConfig, FrontendConfig, GlobalOptions
 from vipproxy.connector import Connector
-from vipproxy.dial import ReactorDialler
+from vipproxy.dial.reactor import ReactorDialler
 from vipproxy.errors import ListenFailed, VipproxyError
 from vipproxy.frontend import Frontend
-from vipproxy.interfaces import ICluster, IControl, IObserver, IRelay, IStore, ITransports
+from vipproxy.interfaces import (
+    ICluster,
+    IControl,
+    IObserver,
+    IRelay,
+    IStore,
+    ITransports,
+)
 from vipproxy.limits import SessionLimit, raise_descriptor_limit
 from vipproxy.listener import Listener
 from vipproxy.logs.outlet import Outlet
@@ -70,9 +77,9 @@ class ProxyService(Service):
         self._outlet = _outlet(config.options, reactor)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
-        self._dialler, self._relay = ReactorDialler(reactor), _relay(config.options, reactor)
+        self._relay = _relay(config.options, reactor)
+        self._transports, self._dialler = _transports(config.options, reactor)
         self._connector = Connector(reactor, self._dialler)
-        self._transports = _transports(config.options, reactor)
         self.backends = {
             each.name: Pool(each, reactor, self, self._keeper.changed) for each in config.backends
         }
@@ -298,13 +305,15 @@ def _relay(options: GlobalOptions, reactor: Any) -> IRelay:
     return NativeRelay(reactor, options.relay_threads)
 
 
-def _transports(options: GlobalOptions, reactor: Any) -> ITransports:
-    """As the relay: compiled where that is possible."""
+def _transports(options: GlobalOptions, reactor: Any) -> tuple[ITransports, Any]:
+    """Transports, and the dialler that goes with them: as the relay, compiled if possible."""
     if not _compiled(options):
-        return TwistedTransports(reactor)
+        return TwistedTransports(reactor), ReactorDialler(reactor)
+    from vipproxy.dial.native import StreamDialler
     from vipproxy.streams import Streams
 
-    return Streams(reactor)
+    streams = Streams(reactor)
+    return streams, StreamDialler(streams)
 
 
 def _outlet(options: GlobalOptions, reactor: Any) -> Outlet | None:

@@ -168,6 +168,21 @@ class TwistedTransports:
     ) -> AdoptedConnection:
         return AdoptedConnection(sock, protocol, peer, self._reactor, when_lost)
 
+    def adopt_accepted(
+        self,
+        descriptor: int,
+        family: int,
+        protocol: IProtocol,
+        peer: Address,
+        when_lost: WhenLost = None,
+    ) -> AdoptedConnection:
+        sock = accepted_socket(descriptor, family)
+        try:
+            return self.adopt(sock, protocol, peer, when_lost)
+        except Exception:
+            sock.detach()
+            raise
+
     def stop(self) -> None:
         """The reactor keeps them."""
 

@@ -57,6 +57,16 @@ class Streams(_engine.Poller):
     ) -> NativeStream:
         return NativeStream(sock, protocol, peer, self, when_lost)
 
+    def adopt_accepted(
+        self,
+        descriptor: int,
+        family: int,
+        protocol: IProtocol,
+        peer: Address,
+        when_lost: WhenLost = None,
+    ) -> NativeStream:
+        return NativeStream(descriptor, protocol, peer, self, when_lost)
+
     def watch(self) -> None:
         """There is a stream: have the reactor look at them from now on."""
         if not self._watched:
@@ -98,7 +108,7 @@ class Streams(_engine.Poller):
     ILoggingContext,
 )
 class NativeStream(_engine.Stream):
-    """A transport around a connected socket, which it takes over, and reads from at once.
+    """A transport around a connected socket, or its descriptor, which it takes over, and reads.
 
     It behaves as `twisted.internet.tcp.Connection` does, with these differences: a write is sent
     at once, or, out of a callback, when all that was ready has been handled, together with what
@@ -107,7 +117,7 @@ class NativeStream(_engine.Stream):
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.socket | int,
         protocol: IProtocol,
         peer: Address,
         streams: Streams,

@@ -27,12 +27,19 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 COPIED = ("vipproxy", "twisted", "tests")
 
-TESTS = (
+RELAY = (
     "tests.engines.test_contract",
     "tests.engines.test_shut_down",
     "tests.engines.test_same.LegalTests.test_native",
     "tests.engines.test_same.LegalTests.test_native_of_two",
 )
+TRANSPORT = (
+    "tests.functional.test_dial",
+    "tests.functional.test_native_poller",
+    "tests.functional.test_native_streams",
+    "tests.unit.test_http_plain",
+)
+"""All of it runs in one thread."""
 SCHEDULES = "400"
 
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread")
@@ -53,6 +60,7 @@ class Sanitizer:
     """Its environment; {report} is where it writes."""
     faults: tuple[str, ...]
     """Expressions that it must find fault with."""
+    tests: tuple[str, ...]
 
 
 SANITIZERS = {
@@ -65,12 +73,14 @@ SANITIZERS = {
             "UBSAN_OPTIONS": "print_stacktrace=1",
         },
         faults=("overrun(10)", "overflow(1)"),
+        tests=RELAY + TRANSPORT,
     ),
     "thread": Sanitizer(
         flags=("-fsanitize=thread",),
         runtime="libtsan.so",
         options={"TSAN_OPTIONS": "exitcode=0:history_size=4:log_path={report}"},
         faults=("race()",),
+        tests=RELAY,
     ),
 }
 
@@ -208,7 +218,7 @@ def sanitize(kind: str, tests: Sequence[str]) -> int:
         bench = able(bench)
         check_sight(bench)
         build(bench.sources, bench.tree / f"vipproxy/native/_engine{SUFFIX}", bench.sanitizer)
-        status = run_tests(bench, tests or TESTS)
+        status = run_tests(bench, tests or bench.sanitizer.tests)
         return 1 if judge(bench) or status else 0
 
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.engines.engines import native_module
 from vipproxy.counters import Traffic
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 SIZE = 3_000_000
 
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.engines.engines import native_module
 from vipproxy.counters import Traffic
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds for what another thread does at once."""
 
 steps = st.lists(st.tuples(st.floats(0.001, 400.0), st.booleans()), min_size=1, max_size=40)

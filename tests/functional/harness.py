@@ -221,7 +221,7 @@ def configuration(
 class ProxyCase(TestCase):
     """A test with origins, a proxy and clients, all of which are gone afterwards."""
 
-    timeout = 10
+    timeout = 60
     protocol = "tcp"
 
     def setUp(self) -> None:
@@ -255,10 +255,10 @@ class ProxyCase(TestCase):
         await proxy.start()
         return proxy
 
-    async def connect(self) -> Peer:
+    async def connect(self, on_connect: Callable[[Peer], None] | None = None) -> Peer:
         """A client of the last proxy."""
         endpoint = TCP4ClientEndpoint(reactor, *self.way_in())
-        client: Peer = await connectProtocol(endpoint, Peer())
+        client: Peer = await connectProtocol(endpoint, Peer(on_connect))
         self.clients.append(client)
         return client
 
@@ -272,7 +272,7 @@ class ProxyCase(TestCase):
         client = await self.connect()
         return client, await origin.accepted(number)
 
-    async def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
         """Wait for something that nobody tells of."""
         deadline = reactor.seconds() + timeout
         while not condition():
@@ -354,7 +354,7 @@ class ProxyProcess:
         self.process.wait()
         self._directory.cleanup()
 
-    def connect(self, timeout: float = 15.0) -> socket.socket:
+    def connect(self, timeout: float = 60.0) -> socket.socket:
         """A client; while the proxy starts it tries again."""
         deadline = time.monotonic() + timeout
         while True:
@@ -374,7 +374,7 @@ class ProxyProcess:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def status(self, timeout: float = 15.0) -> int:
+    def status(self, timeout: float = 60.0) -> int:
         """The exit status, once it has ended."""
         return self.process.wait(timeout)
 
@@ -401,7 +401,7 @@ def backlog(port: int) -> int | None:
     return None
 
 
-def eventually(condition: Callable[[], bool], timeout: float = 15.0) -> None:
+def eventually(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     """Wait for something, without a reactor; raises TimeoutError."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -64,7 +64,7 @@ routes         = mail print
 timeout-client = {patience}
 {frontend}
 [backend mail]
-check = tcp interval=20ms fall=1
+check = tcp interval=20ms timeout=5s fall=1
 server mail1 = {mail}
 [backend print]
 server print1 = {print}
@@ -146,7 +146,7 @@ bind     = 127.0.0.1:0
 backend  = b
 [backend b]
 balance = examples.near_first:NearFirst network=127.0.1.0/24
-check   = tcp interval=20ms fall=1 rise=1
+check   = tcp interval=20ms timeout=5s fall=1 rise=1
 """
 HOSTS = {"far": "127.0.2.1", "near1": "127.0.1.1", "near2": "127.0.1.2"}
 

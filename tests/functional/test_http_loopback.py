@@ -87,7 +87,7 @@ class ClusterTests(TestCase):
         url = f"http://127.0.0.1:{self.port}/a?b=c"
         command = [require("curl"), "-sS", "-T", "-", "-X", "POST", url]
         ran = await deferToThread(
-            subprocess.run, command, input=b"hello" * 1000, capture_output=True, timeout=20
+            subprocess.run, command, input=b"hello" * 1000, capture_output=True, timeout=60
         )
         seen = json.loads(ran.stdout)
         self.assertEqual((seen["method"], seen["path"]), ("POST", "/a?b=c"))
@@ -157,7 +157,7 @@ class OriginTests(TestCase):
 
     async def test_slow_heads(self) -> None:
         """Clients with half a head are told so in time, and hinder nobody."""
-        port = await self.start("timeout-http-request = 500ms")
+        port = await self.start("timeout-http-request = 3s")
         self.origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
         slow = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(100)]
         for each in slow:
@@ -172,7 +172,7 @@ class OriginTests(TestCase):
     async def test_mark_down(self) -> None:
         """Sessions end at the mark-down, where the backend says so."""
         port = await self.start(
-            backend="check = tcp interval=100ms fall=1\non-marked-down = shutdown-sessions"
+            backend="check = tcp interval=1s fall=1\non-marked-down = shutdown-sessions"
         )
         self.origin.answer = None
         asking: Any = deferToThread(talk, port, GET, False)

@@ -64,7 +64,7 @@ class CookieTests(Case):
 
     async def test_down(self) -> None:
         """So does a server that is down, even where nobody is redispatched."""
-        await self.start(self.COOKIE + "\ncheck = tcp interval=20ms fall=1 rise=1")
+        await self.start(self.COOKIE + "\ncheck = tcp interval=20ms timeout=5s fall=1 rise=1")
         self.assertEqual(await self.ask("Cookie: SERVERID=c1"), ("s1", False))
         self.origins[0].close()
         await self.proxy.until_down("pool", "s1")

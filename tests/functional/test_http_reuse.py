@@ -138,6 +138,22 @@ class ReuseTests(TestCase):
         now = await self.proxy.until(lambda now: now.backends[0].counters.sessions == 0)
         self.assertEqual(now.backends[0].counters.client_aborts, 1)
 
+    async def test_client_closes(self) -> None:
+        """With `abortonclose` so does one that closes, also while it waits for a server."""
+        await self.start("abortonclose = on", server="maxconn=1")
+        self.origin.answer = None
+        self.client.send(GET)
+        await self.proxy.until(lambda now: bool(self.origin.seen))
+        waiting = self.connect()
+        waiting.send(GET)
+        await self.proxy.until(lambda now: now.backends[0].queued == 1)
+        waiting.close()
+        await self.proxy.until(lambda now: now.backends[0].queued == 0)
+        self.client.close()
+        await self.until_closed()
+        now = await self.proxy.until(lambda now: now.frontends[0].counters.sessions == 0)
+        self.assertEqual(now.backends[0].counters.client_aborts, 2)
+
     async def test_queue(self) -> None:
         """With maxconn=1 who waits gets the connection that has just become idle."""
         await self.start(server="maxconn=1")

@@ -20,6 +20,7 @@ from tests.functional.harness import (
     ProxyCase,
     ProxyProcess,
     configuration,
+    echo,
     eventually,
 )
 from vipproxy.limits import RESERVED
@@ -110,7 +111,7 @@ class Stall(ProcessCase):
 
     def setUp(self) -> None:
         self.server = socket.create_server((LOOPBACK, 0))
-        self.server.settimeout(15)
+        self.server.settimeout(60)
         self.addCleanup(self.server.close)
         self.proxy = self.start(self.server.getsockname()[1])
         client = self.client(self.proxy)
@@ -216,12 +217,10 @@ class Shortage(ProcessCase):
 class Silence(ProxyCase):
     async def test_silent_clients(self) -> None:
         """Clients that connect and say nothing are let go, and others are served meanwhile."""
-        origin = self.origin()
-        await self.proxy("", origin, frontend="timeout-client = 400ms")
+        await self.proxy("", self.origin(echo), frontend="timeout-client = 2s")
         silent = [await self.connect() for _ in range(200)]
-        client, server = await self.pair(origin)
-        client.send(b"hello")
-        await server.hear(b"hello")
+        client = await self.connect(lambda peer: peer.send(b"hello"))
+        await client.hear(b"hello")
         for each in silent:
             await each.end()
         await self.until(lambda: self.sessions() <= 1)

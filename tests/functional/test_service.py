@@ -114,7 +114,7 @@ class Starting(ProxyCase):
     async def test_again(self) -> None:
         """A stopped proxy can be started again, and is then open as before."""
         origin = self.origin(named("s1"))
-        proxy = await self.proxy("check = tcp interval=50ms", origin)
+        proxy = await self.proxy("check = tcp interval=50ms timeout=5s", origin)
         await proxy.stop()
         self.assertEqual(proxy.snapshot().frontends[0].status, "STOP")
         await proxy.start()
@@ -147,7 +147,7 @@ class State(ProxyCase):
     async def test_pin_and_maintenance_survive(self) -> None:
         """After a restart the pin is where it was, and so is what the operator wanted."""
         origins = [self.origin(named(f"s{i}")) for i in (1, 2, 3)]
-        text = "check = tcp interval=50ms\nstick = dst"
+        text = "check = tcp interval=50ms timeout=5s\nstick = dst"
         proxy = await self.proxy(text, *origins, head=self.head)
         proxy.service.set_admin_state("b", "s1", AdminState.MAINT)
         await (await self.connect()).hear(b"s2\n")

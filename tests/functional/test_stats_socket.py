@@ -166,6 +166,6 @@ class StatsSocketTests(TestCase):
         self.assertRaises(BlockingIOError, late.recv, 1)
         clients[0].close()
         late.setblocking(True)
-        late.settimeout(5)
+        late.settimeout(60)
         answer: Any = await deferToThread(read_all, late)
         self.assertTrue(answer.startswith(b"Name: vipproxy\n"))

@@ -197,12 +197,12 @@ class Streams:
     async def test_traffic_of_either_direction_keeps_alive(self: Any) -> None:
         """Bytes in one direction alone keep both sides of a session alive."""
         origin = self.origin()
-        await self.proxy("timeout-server = 300ms", origin, frontend="timeout-client = 300ms")
+        await self.proxy("timeout-server = 1s", origin, frontend="timeout-client = 1s")
         client, server = await self.pair(origin)
         for talker in (client, server):
-            for _ in range(10):
+            for _ in range(13):
                 talker.send(b".")
-                await deferLater(reactor, 0.06)
+                await deferLater(reactor, 0.1)
         self.assertFalse(client.ended or server.ended)
         await client.end()
 
@@ -227,7 +227,7 @@ class Streams:
             filler.connect_ex(hole.getsockname())
         origin = self.origin(named("s2"))
         full = f"127.0.0.1:{hole.getsockname()[1]}"
-        await self.proxy("timeout-connect = 200ms\nbalance = first", full, origin)
+        await self.proxy("timeout-connect = 1s\nbalance = first", full, origin)
         client = await self.connect()
         await client.hear(b"s2\n")
         self.assertEqual(self.server("s1").counters.connect_errors, 1)
@@ -279,7 +279,7 @@ class Redispatch(ProxyCase):
     async def test_recovery(self) -> None:
         """A server that returns passes `rise` checks, and is used again."""
         first, second = self.origin(named("s1")), self.origin(named("s2"))
-        proxy = await self.proxy("check = tcp interval=20ms rise=3", first, second)
+        proxy = await self.proxy("check = tcp interval=20ms timeout=5s rise=3", first, second)
         await first.kill()
         await proxy.until_down("b", "s1")
         first.start()
@@ -313,7 +313,9 @@ class ThePin(ProxyCase):
     async def test_never_two(self) -> None:
         """Kill the pinned server under load: at no moment do two servers hold sessions."""
         origins = [self.origin(named(f"s{i}")) for i in (1, 2, 3)]
-        proxy = await self.proxy("check = tcp interval=100ms\nstick = dst size=2", *origins)
+        proxy = await self.proxy(
+            "check = tcp interval=100ms timeout=5s\nstick = dst size=2", *origins
+        )
         for _ in range(20):
             await (await self.connect()).hear(b"s1\n")
         await origins[0].kill()
@@ -334,7 +336,7 @@ class ThePin(ProxyCase):
         """Sessions on a pinned server that only fails its check end at the mark-down."""
         first, second = self.origin(named("s1")), self.origin(named("s2"))
         check = self.origin()
-        text = "check = tcp interval=20ms fall=2\nstick = dst"
+        text = "check = tcp interval=20ms timeout=5s fall=2\nstick = dst"
         proxy = await self.proxy(text, f"{first.address} check-port={check.address.port}", second)
         client = await self.connect()
         await client.hear(b"s1\n")
@@ -420,7 +422,7 @@ class BeforeTheFirstVerdict(ProxyCase):
         """Clients that come before the first verdict wait, and are then served."""
         origin = self.origin(named("s1"))
         await origin.refuse()
-        proxy = await self.proxy("check = tcp interval=20ms\ntimeout-queue = 10s", origin)
+        proxy = await self.proxy("check = tcp interval=20ms timeout=5s\ntimeout-queue = 1m", origin)
         self.assertEqual(await (await self.connect()).end(), b"")
         proxy.service.set_admin_state("b", "s1", AdminState.MAINT)
         proxy.service.set_admin_state("b", "s1", AdminState.READY)
@@ -518,7 +520,7 @@ class LostPeers(ProxyCase):
     async def test_client_gone_before_a_server_is_there(self) -> None:
         """A client that resets while it waits costs no session for longer than its wait."""
         origin = self.origin(named("s1"))
-        await self.proxy("timeout-queue = 200ms", f"{origin.address} maxconn=1")
+        await self.proxy("timeout-queue = 2s", f"{origin.address} maxconn=1")
         first, second = await self.connect(), await self.connect()
         await first.hear(b"s1\n")
         await self.until(lambda: self.pool().queued == 1)

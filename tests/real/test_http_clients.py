@@ -231,7 +231,7 @@ class BrowserTests(ClientCase):
         """A WebSocket outlives timeout-client, and ends when it was idle for timeout-tunnel."""
         site = BrowserSite("left")
         self.addCleanup(site.stop)
-        limits = "timeout-client = 300ms\ntimeout-tunnel = 1500ms"
+        limits = "timeout-http-request = 30s\ntimeout-client = 300ms\ntimeout-tunnel = 4s"
         await self.start_proxy(site.port, frontend=limits)
         said = await deferToThread(self.converse, self.proxy.port("web"))
         self.assertEqual(said, b"\x81\x0eleft said ping")

@@ -188,17 +188,19 @@ class MemoryTests(StreamCase):
 
 
 class SlowHeadTests(StreamCase):
-    NUMBER, REQUESTS, PAUSE = 100, 300, 0.05
+    NUMBER, REQUESTS, PAUSE = 100, 100, 0.05
+    TRIES = 5
+    """The best of several medians tells of the proxy, and not of what else the machine does."""
 
     def test_slow_heads(self) -> None:
         """A hundred clients that send a byte now and then do not slow down a normal one."""
         self.measure()
-        alone = self.measure()
+        alone = min(self.measure() for _ in range(self.TRIES))
         slow = [self.connect() for _ in range(self.NUMBER)]
         stop = threading.Event()
         dripping = threading.Thread(target=self.drip, args=[slow, stop], daemon=True)
         dripping.start()
-        among_slow = self.measure()
+        among_slow = min(self.measure() for _ in range(self.TRIES))
         stop.set()
         dripping.join()
         for client in slow:

@@ -153,16 +153,6 @@ class ExchangeTests(SynchronousTestCase):
         self.assertTrue(proxy.server.sent.endswith(b"\r\n\r\nabc"))
         self.assertEqual(proxy.reply(SHORT), SHORT)
 
-    def test_early_answer(self) -> None:
-        """A server that answers before the request is complete ends the connection, orderly."""
-        proxy = self.proxy
-        proxy.ask(POST + b"a")
-        self.assertIn(b"\r\nconnection: close\r\n", proxy.reply(SHORT))
-        self.assertEqual(proxy.client.ending, "half")
-        proxy.client.receive(b"bc")
-        proxy.client.finish()
-        self.assertTrue(proxy.client.lost)
-
     def test_answer_while_the_body_is_sent(self) -> None:
         """Request and response bodies may be on their way at the same time."""
         proxy = self.proxy
@@ -171,7 +161,7 @@ class ExchangeTests(SynchronousTestCase):
         proxy.client.receive(b"bc")
         self.assertTrue(proxy.server.sent.endswith(b"abc"))
         self.assertEqual(proxy.reply(b"k"), b"k")
-        self.assertEqual(proxy.client.ending, "closed")
+        self.assertFalse(proxy.client.ending)
 
     def test_bytes_beyond_the_response(self) -> None:
         """What a server sends beyond its response reaches nobody."""
@@ -381,6 +371,26 @@ class ErrorTests(SynchronousTestCase):
         self.proxy.client.receive(GET)
         self.proxy.client.reset()
         self.assertTrue(self.proxy.connector.attempts[0].cancelled)
+
+    def test_client_closes_while_it_waits(self) -> None:
+        """Whoever ends its output is answered, unless `abortonclose` takes it for gone."""
+        for options, ending in ({}, Ending.NORMAL), ({"abortonclose": True}, Ending.CLIENT_ABORT):
+            proxy = Proxy(**options)
+            proxy.ask(GET)
+            proxy.client.finish()
+            proxy.server.receive(SHORT)
+            self.assertEqual(proxy.lease.endings, [ending])
+            self.assertEqual(proxy.client.ending, "closed")
+            self.assertEqual(bool(proxy.client.sent), ending is Ending.NORMAL)
+
+    def test_client_closes_while_it_is_answered(self) -> None:
+        """What an answer has begun for goes on, also with `abortonclose`."""
+        proxy = Proxy(abortonclose=True)
+        proxy.ask(GET)
+        proxy.reply(SHORT[:-1])
+        proxy.client.finish()
+        self.assertEqual(proxy.reply(SHORT[-1:]), SHORT[-1:])
+        self.assertEqual(proxy.lease.endings, [Ending.NORMAL])
 
     def test_client_breaks_off_its_request(self) -> None:
         """Half a head and an end is a 400; half a body and an end ends the exchange."""

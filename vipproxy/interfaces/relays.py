@@ -97,7 +97,7 @@ class IDial(Interface):
 
 
 class IDialler(Interface):
-    """Connects sockets."""
+    """Connects to servers."""
 
     def dial(
         address: Address,
@@ -121,6 +121,14 @@ class ITransports(Interface):
         """A transport that reads from now on; the protocol's `makeConnection` is the caller's.
 
         It has taken the socket over, unless it raises OSError.
+        """
+
+    def adopt_accepted(
+        descriptor: int, family: int, protocol: IProtocol, peer: Address, when_lost: WhenLost = None
+    ) -> Any:
+        """The same for a client's socket that is nothing but a descriptor so far.
+
+        If it raises, whatever it is, the descriptor has remained the caller's.
         """
 
     def stop() -> None:

@@ -5,9 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "module.h"
@@ -315,50 +313,6 @@ static PyObject *engine_copy(PyObject *object, PyObject *const *args, Py_ssize_t
 }
 
 /* -- connecting -- */
-
-static socklen_t parse_address(PyObject *host, PyObject *port, struct sockaddr_storage *address)
-{
-    struct sockaddr_in *four = (struct sockaddr_in *)address;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
-    const char *text = PyUnicode_AsUTF8(host);
-    long number = PyLong_AsLong(port);
-    if (PyErr_Occurred())
-        return 0;
-    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons((uint16_t)number);
-        return sizeof *four;
-    }
-    if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
-        six->sin6_family = AF_INET6;
-        six->sin6_port = htons((uint16_t)number);
-        return sizeof *six;
-    }
-    PyErr_Format(PyExc_ValueError, "'%s' is no address", text);
-    return 0;
-}
-
-static struct plan *plan_of(PyObject *host, PyObject *port, PyObject *options)
-{
-    Py_ssize_t count = PyTuple_Size(options);
-    if (count < 0)
-        return NULL;
-    struct plan *plan = calloc(1, sizeof *plan + (size_t)count * sizeof plan->options[0]);
-    if (plan == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    plan->size = parse_address(host, port, &plan->address);
-    for (bool fine = plan->size > 0; fine && plan->count < (size_t)count; plan->count++) {
-        struct option *each = &plan->options[plan->count];
-        PyObject *item = PyTuple_GET_ITEM(options, (Py_ssize_t)plan->count);
-        fine = PyArg_ParseTuple(item, "iii", &each->level, &each->name, &each->value);
-    }
-    if (!PyErr_Occurred())
-        return plan;
-    free(plan);
-    return NULL;
-}
 
 /* While it connects, the connect's own limit counts; room for the other is made before. */
 static PyObject *engine_dial(PyObject *object, PyObject *const *args, Py_ssize_t nargs)

@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include "connect.h"
 #include "stream.h"
 #include "traffic.h"
 
@@ -23,5 +24,8 @@ int heads_register(PyObject *module);
 
 /* The counters inside a Traffic; NULL with an exception set for any other object. */
 struct traffic *traffic_of(const module_state *state, PyObject *object);
+
+/* An address of numbers, and a tuple of (level, name, value); free it. NULL with an exception set. */
+struct plan *plan_of(PyObject *host, PyObject *port, PyObject *options);
 
 #endif

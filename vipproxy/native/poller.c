@@ -120,7 +120,7 @@ int poller_add(struct poller *poller, struct stream *stream)
         return -1;
     }
     stream->number = ++poller->number;
-    if (poller_arm(poller, stream, EPOLLIN) < 0) {
+    if (poller_arm(poller, stream, stream->connecting ? EPOLLOUT : EPOLLIN) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
@@ -129,9 +129,9 @@ int poller_add(struct poller *poller, struct stream *stream)
     return 0;
 }
 
-void poller_remove(struct poller *poller, struct stream *stream)
+void poller_remove(struct poller *poller, struct stream *stream, bool closes)
 {
-    if (poller->epoll >= 0)
+    if (poller->epoll >= 0 && !closes)
         /* It fails only where the socket was closed behind our back: there it is gone already. */
         (void)poller_arm(poller, stream, 0);
     poller->streams[stream->fd] = NULL;
@@ -188,6 +188,8 @@ static void dispatch(struct poller *poller, const struct epoll_event *events, in
             handle(poller, &events[i]);
     }
     do_what_is_due(poller);
+    flush(poller);
+    do_what_is_due(poller); /* once more: connections that were closed behind what is now sent */
     flush(poller);
     poller->dispatching = nested;
     if (poller->queues[DUE].first != NULL)
@@ -293,7 +295,7 @@ static void drop_streams(struct poller *poller)
     struct stream *stream;
     for (size_t fd = 0; fd < poller->size; fd++)
         if (poller->streams[fd] != NULL)
-            stream_detach(poller->streams[fd]);
+            stream_detach(poller->streams[fd], false);
     for (enum stream_queue queue = 0; queue < STREAM_QUEUES; queue++)
         while ((stream = dequeue(&poller->queues[queue], queue)) != NULL)
             Py_DECREF(stream);

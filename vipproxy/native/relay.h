@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "connect.h"
 #include "traffic.h"
 
 enum ending { NORMAL, CLIENT_ABORT, SERVER_ABORT, CLIENT_TIMEOUT, SERVER_TIMEOUT, SHORTAGE };
@@ -50,16 +51,6 @@ enum news { NEWS_CONNECTED = 1, NEWS_OVER = 2 };
 struct chunk {
     size_t start, end;
     unsigned char bytes[];
-};
-
-/* Where to connect, and the socket options to set before. */
-struct plan {
-    struct sockaddr_storage address;
-    socklen_t size;
-    size_t count;
-    struct option {
-        int level, name, value;
-    } options[];
 };
 
 struct side {

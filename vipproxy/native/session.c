@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -363,16 +362,9 @@ static void connect_failed(struct session *session, int error)
 /* The client has mostly spoken already, and is read without waiting for an event. */
 static void connect_settled(struct session *session, uint32_t events)
 {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (events & (EPOLLERR | EPOLLHUP)) {
-        if (getsockopt(session->server.fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-            error = errno;
-        if (error == 0)
-            error = ECONNREFUSED;
-    } else if (watch(session->worker->epoll, session->client.fd, session, ANYTHING) < 0) {
+    int error = connect_error(session->server.fd, events);
+    if (error == 0 && watch(session->worker->epoll, session->client.fd, session, ANYTHING) < 0)
         error = errno;
-    }
     if (error != 0) {
         connect_failed(session, error);
         return;
@@ -393,30 +385,9 @@ void session_happened(struct session *session, bool server, uint32_t events)
         side_happened(session, server ? &session->server : &session->client, events);
 }
 
-/* A socket whose connect has begun, or -1 with errno set. */
-static int begin_connect(const struct plan *plan)
-{
-    int on = 1;
-    int fd = socket(plan->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    bool prepared = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
-    for (size_t i = 0; prepared && i < plan->count; i++) {
-        const struct option *each = &plan->options[i];
-        prepared = setsockopt(fd, each->level, each->name, &each->value, sizeof each->value) == 0;
-    }
-    if (prepared && (connect(fd, (const struct sockaddr *)&plan->address, plan->size) == 0 ||
-                     errno == EINPROGRESS))
-        return fd;
-    int error = errno;
-    close_socket(&fd);
-    errno = error;
-    return -1;
-}
-
 static void connect_server(struct session *session)
 {
-    session->server.fd = begin_connect(session->plan);
+    session->server.fd = plan_begin(session->plan);
     if (session->server.fd < 0 ||
         watch(session->worker->epoll, session->server.fd, session, ANYTHING) < 0) {
         connect_failed(session, errno);

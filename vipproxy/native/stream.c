@@ -1,6 +1,9 @@
 /* The stream: a transport in the manner of twisted.internet.tcp.Connection. See stream.h.
  *
- *          loseConnection           all is sent, and no
+ *   CONNECTING --refused, cancelled--> LOST, without a connectionLost
+ *        |
+ *        | accepted
+ *        v         loseConnection           all is sent, and no
  *        +----------------> CLOSING producer is waiting ---+
  *        |   (reads no more)   |                           |
  *        |                     |                           v  in a later turn
@@ -29,6 +32,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* -- calls into Python -- */
 
@@ -86,6 +90,8 @@ static uint32_t wanted(const struct stream *self)
 {
     if (self->ending != STREAM_STAYS)
         return 0;
+    if (self->connecting)
+        return EPOLLOUT;
     return (self->reading ? EPOLLIN : 0) | (self->output.waiting > 0 ? EPOLLOUT : 0);
 }
 
@@ -119,14 +125,28 @@ void stream_settle(struct stream *self)
 
 /* -- the end -- */
 
-void stream_detach(struct stream *self)
+void stream_detach(struct stream *self, bool closes)
 {
     if (self->disconnected)
         return;
-    self->connected = self->reading = false;
+    self->connecting = self->connected = self->reading = false;
     self->disconnected = true;
     output_clear(&self->output);
-    poller_remove(self->poller, self);
+    poller_remove(self->poller, self, closes);
+}
+
+/* Linux releases it whatever close(2) returns. */
+void stream_close_descriptor(struct stream *self)
+{
+    if (self->socket == NULL && self->fd >= 0)
+        (void)close(self->fd);
+    self->fd = -1;
+}
+
+void stream_cancel(struct stream *self)
+{
+    stream_detach(self, true);
+    stream_close_descriptor(self);
 }
 
 static void stop_producer(struct stream *self)
@@ -147,20 +167,25 @@ static void close_socket(struct stream *self, bool orderly)
         (void)shutdown(self->fd, SHUT_RDWR);
     else
         (void)setsockopt(self->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    stream_close_descriptor(self);
     PyObject *socket = self->socket;
+    if (socket == NULL)
+        return;
     self->socket = NULL;
     PyObject *result = stream_call(socket, self->poller->types->close, NULL);
     if (result == NULL)
         PyErr_Clear(); /* an OSError: the descriptor is released all the same */
     Py_XDECREF(result);
-    Py_XDECREF(socket);
+    Py_DECREF(socket);
 }
 
 void stream_close(struct stream *self, PyObject *reason)
 {
+    if (self->connecting)
+        stream_cancel(self);
     if (self->disconnected)
         return;
-    stream_detach(self);
+    stream_detach(self, self->socket == NULL); /* who has an object may have duplicated it */
     stop_producer(self);
     close_socket(self, reason != self->poller->aborted);
     PyObject *protocol = self->protocol;
@@ -263,11 +288,34 @@ void stream_send_soon(struct stream *self)
 
 /* -- the poller's turn -- */
 
+/* The server has accepted, or it has not. */
+static void settle_dial(struct stream *self, uint32_t events)
+{
+    int error = connect_error(self->fd, events);
+    if (error != 0) {
+        stream_cancel(self);
+    } else {
+        self->connecting = false;
+        self->connected = self->reading = true;
+        stream_arm(self);
+    }
+    PyObject *number = PyLong_FromLong(error);
+    PyObject *result = NULL;
+    if (number != NULL)
+        result = stream_call((PyObject *)self, self->poller->types->dialled, number);
+    Py_XDECREF(number);
+    returned(self, result);
+}
+
 void stream_handle(struct stream *self, uint32_t events)
 {
     const uint32_t hung = EPOLLHUP | EPOLLERR;
     if (self->ending != STREAM_STAYS)
         return; /* it is due later in this turn */
+    if (self->connecting) {
+        settle_dial(self, events);
+        return;
+    }
     if (!self->reading)
         stream_arm(self);
     else if (events & (EPOLLIN | hung) && !read_some(self) && events & hung)

@@ -32,8 +32,10 @@ enum {
 struct stream_types {
     PyTypeObject *poller, *stream;
     /* names of methods */
-    PyObject *close, *connection_lost, *data_received, *half_close, *pause_producing, *raised;
+    PyObject *close, *connection_lost, *data_received, *dialled, *half_close, *pause_producing;
+    PyObject *raised;
     PyObject *read_connection_lost, *resume_producing, *stop_producing;
+    PyObject *socket_class; /* Python's */
 };
 
 /* Two queues of streams. DIRTY: what a callback has written is sent when it returns. DUE: there is
@@ -64,7 +66,8 @@ enum stream_ending { STREAM_STAYS, STREAM_LOST, STREAM_ABORTED };
 struct stream {
     PyObject_HEAD
     struct poller *poller;
-    PyObject *socket, *protocol, *producer;
+    PyObject *socket; /* Python's object; NULL as long as nobody has asked for it */
+    PyObject *protocol, *producer;
     struct stream *next[STREAM_QUEUES];
     bool queued[STREAM_QUEUES];
     struct output output;
@@ -73,6 +76,7 @@ struct stream {
     uint32_t armed;      /* what epoll is asked for; 0: not registered */
     uint32_t burst_turn; /* the poller's turn in which ... */
     Py_ssize_t burst;    /* ... so much was sent outside of poll */
+    bool connecting; /* a dial; then it is all that is set */
     /* as in Twisted */
     bool connected, disconnecting, disconnected;
     bool reading;
@@ -92,7 +96,9 @@ extern PyType_Spec poller_spec;
 
 /* Takes the stream in, under a new number. Returns -1 with an exception set. */
 int poller_add(struct poller *poller, struct stream *stream);
-void poller_remove(struct poller *poller, struct stream *stream);
+
+/* The descriptor will be closed, which ends epoll's interest, or not: then it is ended here. */
+void poller_remove(struct poller *poller, struct stream *stream, bool closes);
 
 /* Makes epoll's interest the stream's. Returns -1 with errno set. */
 int poller_arm(struct poller *poller, struct stream *stream, uint32_t wanted);
@@ -105,8 +111,11 @@ void stream_handle(struct stream *stream, uint32_t events);
 void stream_flush(struct stream *stream);
 void stream_continue(struct stream *stream);
 
-/* Forgets the socket without a word to anyone. */
-void stream_detach(struct stream *stream);
+/* Forgets the socket, which will be closed now or not, without a word to anyone. */
+void stream_detach(struct stream *stream, bool closes);
+
+/* Closes a descriptor of which there is no Python object. */
+void stream_close_descriptor(struct stream *stream);
 
 /* -- the stream's, for its type -- */
 
@@ -121,6 +130,9 @@ void stream_settle(struct stream *stream);
 
 /* Has epoll ask for what is wanted now. */
 void stream_arm(struct stream *stream);
+
+/* Ends a dial without a word to anyone. */
+void stream_cancel(struct stream *stream);
 
 /* The connection is to be lost in a later turn. */
 void stream_end(struct stream *stream, enum stream_ending ending);

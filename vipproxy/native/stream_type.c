@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "module.h"
 
+#include <stdlib.h>
 #include <structmember.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -119,6 +120,21 @@ static PyObject *stream_connection_lost(struct stream *self, PyObject *reason)
     Py_RETURN_NONE;
 }
 
+/* A descriptor gets an object when it is asked for; then that closes it. */
+static PyObject *get_socket(struct stream *self, void *Py_UNUSED(closure))
+{
+    if (self->socket == NULL && self->connected) {
+        PyObject *arguments = Py_BuildValue("{si}", "fileno", self->fd), *none = PyTuple_New(0);
+        if (arguments != NULL && none != NULL)
+            self->socket = PyObject_Call(self->poller->types->socket_class, none, arguments);
+        Py_XDECREF(arguments);
+        Py_XDECREF(none);
+        if (self->socket == NULL)
+            return NULL;
+    }
+    return Py_NewRef(self->socket != NULL ? self->socket : Py_None);
+}
+
 static const char *reason_not_to_release(struct stream *self)
 {
     bool half_close_due = self->half_closing && !self->half_closed;
@@ -135,11 +151,14 @@ static PyObject *stream_release(struct stream *self, PyObject *Py_UNUSED(unused)
         PyErr_SetString(PyExc_RuntimeError, reason);
         return NULL;
     }
-    stream_detach(self);
+    PyObject *socket = get_socket(self, NULL);
+    if (socket == NULL)
+        return NULL;
+    stream_detach(self, false);
     Py_CLEAR(self->producer);
     Py_CLEAR(self->protocol);
-    PyObject *socket = self->socket;
-    self->socket = NULL;
+    Py_CLEAR(self->socket);
+    self->fd = -1;
     return socket;
 }
 
@@ -219,14 +238,53 @@ static int stream_init(struct stream *self, PyObject *args, PyObject *kwargs)
     self->fd = PyObject_AsFileDescriptor(socket);
     if (self->fd < 0)
         return -1;
-    if (poller_add((struct poller *)poller, self) < 0)
+    if (poller_add((struct poller *)poller, self) < 0) {
+        self->fd = -1; /* it has remained the caller's */
         return -1;
+    }
     self->poller = (struct poller *)Py_NewRef(poller);
-    self->socket = Py_NewRef(socket);
+    self->socket = PyLong_Check(socket) ? NULL : Py_NewRef(socket);
     self->protocol = Py_NewRef(protocol);
     self->connected = self->reading = true;
     self->disconnected = false;
     return 0;
+}
+
+/* Instead of an initialization: the connect that is to make it one that is connected. */
+static PyObject *stream_dial(struct stream *self, PyObject *args)
+{
+    PyObject *poller, *host, *port, *options;
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(self), &module_definition);
+    if (module == NULL)
+        return NULL;
+    PyTypeObject *type = ((module_state *)PyModule_GetState(module))->streams.poller;
+    if (!PyArg_ParseTuple(args, "O!OOO:dial", type, &poller, &host, &port, &options))
+        return NULL;
+    if (self->poller != NULL)
+        return PyErr_Format(PyExc_RuntimeError, "a stream is initialized once");
+    struct plan *plan = plan_of(host, port, options);
+    if (plan == NULL)
+        return NULL;
+    self->fd = plan_begin(plan);
+    free(plan);
+    if (self->fd < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    self->connecting = true;
+    if (poller_add((struct poller *)poller, self) < 0) {
+        self->connecting = false;
+        stream_close_descriptor(self);
+        return NULL;
+    }
+    self->poller = (struct poller *)Py_NewRef(poller);
+    self->disconnected = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stream_cancel_dial(struct stream *self, PyObject *Py_UNUSED(unused))
+{
+    if (self->connecting)
+        stream_cancel(self);
+    Py_RETURN_NONE;
 }
 
 /* Until it is initialized it is as one that is lost: nothing can be done with it. */
@@ -234,8 +292,10 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
                             PyObject *Py_UNUSED(kwargs))
 {
     struct stream *self = (struct stream *)type->tp_alloc(type, 0);
-    if (self != NULL)
+    if (self != NULL) {
         self->disconnected = true;
+        self->fd = -1;
+    }
     return (PyObject *)self;
 }
 
@@ -262,6 +322,7 @@ static void stream_dealloc(struct stream *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    stream_close_descriptor(self);
     stream_clear(self);
     output_clear(&self->output);
     Py_CLEAR(self->poller);
@@ -271,8 +332,6 @@ static void stream_dealloc(struct stream *self)
 
 static PyMemberDef stream_members[] = {
     {"poller", T_OBJECT, offsetof(struct stream, poller), READONLY, NULL},
-    {"socket", T_OBJECT, offsetof(struct stream, socket), READONLY,
-     "The socket; None when the connection is lost or released."},
     {"protocol", T_OBJECT, offsetof(struct stream, protocol), 0,
      "Who is told what happens; may be replaced at any time."},
     {"producer", T_OBJECT, offsetof(struct stream, producer), READONLY, NULL},
@@ -282,6 +341,12 @@ static PyMemberDef stream_members[] = {
     {"unsent", T_PYSSIZET, offsetof(struct stream, output.waiting), READONLY,
      "Bytes that were written and wait to be sent."},
     {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef stream_properties[] = {
+    {"socket", (getter)get_socket, NULL,
+     "The socket; None when the connection is lost or released.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMethodDef stream_methods[] = {
@@ -298,6 +363,12 @@ static PyMethodDef stream_methods[] = {
     {"connectionLost", (PyCFunction)stream_connection_lost, METH_O,
      "End the connection now, for this reason; harmless if it is lost already.\n\n"
      "Every end comes this way, so a subclass may extend it."},
+    {"dial", (PyCFunction)stream_dial, METH_VARARGS,
+     "dial(poller, host, port, socket_options)\n\nConnect, instead of an initialization. A method "
+     "_dialled of a subclass is called with an\nerrno, 0 if the server has accepted. Raises OSError "
+     "where the connect could not begin."},
+    {"cancel", (PyCFunction)stream_cancel_dial, METH_NOARGS,
+     "End a dial; harmless if it is none any more."},
     {"release", (PyCFunction)stream_release, METH_NOARGS,
      "Give the socket away: nothing more is read, and no callback comes.\n\n"
      "Raises RuntimeError where there is output to be sent, or the connection is lost or about\n"
@@ -306,13 +377,15 @@ static PyMethodDef stream_methods[] = {
 };
 
 static PyType_Slot stream_slots[] = {
-    {Py_tp_doc, "Stream(poller, socket, protocol)\n\nA transport around a connected socket."},
+    {Py_tp_doc, "Stream(poller, socket, protocol)\n\nA transport around a connected socket, or its "
+                "descriptor."},
     {Py_tp_new, stream_new},
     {Py_tp_init, stream_init},
     {Py_tp_dealloc, stream_dealloc},
     {Py_tp_traverse, stream_traverse},
     {Py_tp_clear, stream_clear},
     {Py_tp_members, stream_members},
+    {Py_tp_getset, stream_properties},
     {Py_tp_methods, stream_methods},
     {0, NULL},
 };
@@ -335,6 +408,7 @@ static int intern_names(struct stream_types *types)
         {&types->close, "close"},
         {&types->connection_lost, "connectionLost"},
         {&types->data_received, "dataReceived"},
+        {&types->dialled, "_dialled"},
         {&types->half_close, "_half_close"},
         {&types->pause_producing, "pauseProducing"},
         {&types->raised, "_raised"},
@@ -356,9 +430,17 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
     return type;
 }
 
+static PyObject *import_socket_class(void)
+{
+    PyObject *module = PyImport_ImportModule("socket");
+    PyObject *class = module == NULL ? NULL : PyObject_GetAttrString(module, "socket");
+    Py_XDECREF(module);
+    return class;
+}
+
 int stream_register(PyObject *module, struct stream_types *types)
 {
-    if (intern_names(types) < 0)
+    if (intern_names(types) < 0 || (types->socket_class = import_socket_class()) == NULL)
         return -1;
     if ((types->poller = add_type(module, &poller_spec)) == NULL)
         return -1;
@@ -369,6 +451,7 @@ int stream_types_traverse(struct stream_types *types, visitproc visit, void *arg
 {
     Py_VISIT(types->poller);
     Py_VISIT(types->stream);
+    Py_VISIT(types->socket_class);
     return 0;
 }
 
@@ -379,10 +462,12 @@ void stream_types_clear(struct stream_types *types)
     Py_CLEAR(types->close);
     Py_CLEAR(types->connection_lost);
     Py_CLEAR(types->data_received);
+    Py_CLEAR(types->dialled);
     Py_CLEAR(types->half_close);
     Py_CLEAR(types->pause_producing);
     Py_CLEAR(types->raised);
     Py_CLEAR(types->read_connection_lost);
     Py_CLEAR(types->resume_producing);
     Py_CLEAR(types->stop_producing);
+    Py_CLEAR(types->socket_class);
 }

@@ -15,6 +15,7 @@ from vipproxy.protocols.http_cookie import Persistence
 from vipproxy.protocols.http_forwarded import Forwarding
 from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.sockets import address_of
 from vipproxy.timers import IdleTimer
 
 
@@ -68,7 +69,7 @@ class HttpFactory(Factory):
         return self.options.http_reuse != "never" and self.backend.options.send_proxy is None
 
     def buildProtocol(self, addr: Any) -> HttpClient:  # type: ignore[override]
-        return HttpClient(self)
+        return HttpClient(self, address_of(addr))
 
     def startFactory(self) -> None:
         self.idle.start()

@@ -26,7 +26,7 @@ from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_log import ClientLog, client_log
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.sockets import address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
@@ -53,12 +53,11 @@ class HttpClient(Protocol):
 
     transport: Any
     factory: HttpFactory
-    address: Address
     destination: Address
     traffic: Traffic
 
-    def __init__(self, factory: HttpFactory) -> None:
-        self.factory = factory
+    def __init__(self, factory: HttpFactory, address: Address) -> None:
+        self.factory, self.address = factory, address
         self.frontend = factory.frontend
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
@@ -89,7 +88,8 @@ class HttpClient(Protocol):
         super().makeConnection(transport)
 
     def connectionMade(self) -> None:
-        self.address = address_of(self.transport.getPeer())
+        if self.address is UNKNOWN:
+            self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
         self.log = client_log(self)
         if self.factory.forwarding:
@@ -113,11 +113,17 @@ class HttpClient(Protocol):
         self._ended = True
         if self._state is CLOSING:
             self.transport.loseConnection()
-        elif self._state is BODY:
+        elif self._state is BODY or self._has_left():
             self._abandon_exchange()
             self._close()
         else:
             self._advance()
+
+    def _has_left(self) -> bool:
+        """A client that has ended its output may have closed, or only said all it has to say."""
+        exchange = self._exchange
+        leaves = self.factory.options.abortonclose
+        return leaves and exchange is not None and not exchange.begun
 
     def writeConnectionLost(self) -> None:
         """We have ended our output; the client will end its own."""
@@ -263,11 +269,14 @@ class HttpClient(Protocol):
         self.traffic.bytes_out += len(data)
         self.transport.write(data)
 
-    def may_keep(self) -> bool:
-        """Whether the connection can take another request after this one."""
+    def may_keep(self, to_its_end: bool = False) -> bool:
+        """Whether the connection can take another request after this one.
+
+        Only if this one has been read, or is going to be read `to_its_end`.
+        """
         head = self._requests.head
         wanted = head is not None and head.keep_alive
-        return wanted and self._requests.done and not self.frontend.stopping
+        return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:
         """Say something ourselves; it ends the exchange, if there is one."""

@@ -8,9 +8,8 @@ from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vipproxy.counters import Counters, Traffic
+from vipproxy.counters import Traffic
 from vipproxy.errors import (
-    BadResponse,
     ClientGone,
     ClientTimeout,
     ServerTimeout,
@@ -28,6 +27,7 @@ from vipproxy.interfaces import (
     Side,
 )
 from vipproxy.protocols.http_cookie_dates import CookieDates
+from vipproxy.protocols.http_counting import count_client_abort, count_failure, counters_of
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
@@ -73,12 +73,14 @@ class Exchange:
     _server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
-    _begun: bool = False
+    begun: bool = False
     """The response's head has gone to the client."""
     _keep: bool = False
     """The client's connection will take another request."""
     _framed: bool = True
     """The client can tell the end of the response from its framing."""
+    _answered: bool = False
+    """The response is complete, and the server may still want the rest of the request."""
     _over: bool = False
 
     # -- a server for the request
@@ -166,6 +168,12 @@ class Exchange:
         else:
             self._keep_early(data)
         if done:
+            self._request_ended()
+
+    def _request_ended(self) -> None:
+        if self._answered:
+            self._complete()
+        else:
             self._set_limit()
 
     def _keep_early(self, data: bytes) -> None:
@@ -189,7 +197,7 @@ class Exchange:
     def client_gone(self) -> None:
         """The client's connection is lost, or cannot complete the request."""
         if not self._over:
-            self._count_aborts()
+            count_client_abort(counters_of(self.backend, self._lease))
             self._finish(ClientGone.ending)
             self._note_end(ClientGone.ending)
 
@@ -213,7 +221,7 @@ class Exchange:
         self._over = True
         added = self._edit(head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
-        self._answered(head.status)
+        self._count_response(head.status)
         begun = head.render(added) + rest
         transport, to_server = client.detach()
         client.traffic.bytes_out += len(begun)
@@ -225,17 +233,18 @@ class Exchange:
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
     def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
-        if head.status == 408 and self._repeatable and self._server is not None:
-            self._repeat(self._server)  # said to the idle connection: the request crossed it
+        client, request, server = self.client, self.head, self._server
+        assert server is not None
+        if head.status == 408 and self._repeatable:
+            self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        client, request = self.client, self.head
         added = self._edit(head)
         self._framed = framed
-        self._keep = framed and client.may_keep()
+        self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
             _drop_framing(head)
-        self._begun = True
-        self._answered(head.status)
+        self.begun = True
+        self._count_response(head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
         if client.log is not None:
@@ -247,6 +256,17 @@ class Exchange:
         self.client.write(data)
 
     def response_ended(self) -> None:
+        """A server that stays after an early answer gets the rest, as HAProxy does it."""
+        server = self._server
+        assert server is not None
+        if self.request_done or not (server.stays and self._framed):
+            self._complete()
+            return
+        self._answered = True
+        server.await_rest(self)
+        self._set_limit()
+
+    def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
         lease, server, client = self._lease, self._server, self.client
         assert lease is not None
@@ -256,10 +276,12 @@ class Exchange:
         lease.release(Ending.NORMAL)
         if client.log is not None:
             client.log.over()
-        client.exchange_over(self._keep)
+        client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
-        if self._repeatable and self._server is not None and not self._server.heard:
+        if self._answered:
+            self._complete()
+        elif self._repeatable and self._server is not None and not self._server.heard:
             self._repeat(self._server)
         else:
             self.fail(error)
@@ -269,7 +291,7 @@ class Exchange:
         lease, wish = self._lease, self._wish
         assert lease is not None
         assert wish is not None
-        for counters in self._counters():
+        for counters in counters_of(self.backend, self._lease):
             counters.retries += 1
         if self.client.log is not None:
             self.client.log.retried()
@@ -293,11 +315,11 @@ class Exchange:
         """The client gets an error, or, if the response has begun, the end of its connection."""
         if self._over:
             return
-        self._count_failure(error)
+        count_failure(error, self.begun, counters_of(self.backend, self._lease))
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
         self._note_end(error.ending, error)
-        if self._begun:
+        if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
@@ -351,7 +373,7 @@ class Exchange:
     def _note_end(self, ending: Ending, error: SessionError | None = None) -> None:
         if self.client.log is not None:
             connected, complete = self._server is not None, self.request_done
-            self.client.log.broken_off(ending, error, self._begun, connected, complete)
+            self.client.log.broken_off(ending, error, self.begun, connected, complete)
 
     def _waits_for_client(self) -> bool:
         client = self.client
@@ -363,34 +385,12 @@ class Exchange:
             waits = self._waits_for_client()
             client.patience.limit(factory.client_limit if waits else factory.server_limit)
 
-    def _counters(self) -> list[Counters]:
-        """The backend's, and the server's once there is one."""
-        lease = self._lease
-        if lease is None:
-            return [self.backend.counters]
-        return [self.backend.counters, lease.server.counters]
-
-    def _answered(self, status: int) -> None:
+    def _count_response(self, status: int) -> None:
         assert self._lease is not None
         self._lease.answered_at = self.client.patience.seconds()
         self.client.frontend.counters.responded(status)
         self.backend.counters.responded(status)
         self._lease.server.counters.responded(status)
-
-    def _count_aborts(self) -> None:
-        for counters in self._counters():
-            counters.client_aborts += 1
-
-    def _count_failure(self, error: SessionError) -> None:
-        """As HAProxy does: an answer that breaks off is the server's abort."""
-        if isinstance(error, ClientTimeout):
-            self._count_aborts()
-        elif isinstance(error, BadResponse | ServerTimeout):
-            for counters in self._counters():
-                if self._begun:
-                    counters.server_aborts += 1
-                else:
-                    counters.response_errors += 1
 
 
 def _drop_framing(head: ResponseHead) -> None:

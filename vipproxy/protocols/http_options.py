@@ -66,6 +66,12 @@ class HttpOptions:
         help="an upgraded connection without traffic in either direction ends after it",
         haproxy="timeout tunnel",
     )
+    abortonclose: bool = option(
+        FLAG,
+        default=False,
+        help="a client that ends its output before it is answered has left: nobody answers it",
+        haproxy="option abortonclose",
+    )
     forwarded_for: ForwardedForOptions | None = option(
         record(ForwardedForOptions),
         default=None,

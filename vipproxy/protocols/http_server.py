@@ -69,6 +69,8 @@ class ServerConnection(TwistedProtocol):
         self.heard = False
         """Something of the current response has come."""
         self._user: ServerUser | None = None
+        self._sender: ServerUser | None = None
+        """Who still sends a request of which the response is complete."""
         self._request: RequestHead | None = None
         self._inbox = Inbox(RESPONSE_START)
         self._body: BodyReader | None = None
@@ -92,6 +94,15 @@ class ServerConnection(TwistedProtocol):
 
     def send(self, data: bytes) -> None:
         self.transport.write(data)
+
+    @property
+    def stays(self) -> bool:
+        """The server has not said that it would close, as far as the response is known."""
+        return not self._last
+
+    def await_rest(self, user: ServerUser) -> None:
+        """The response is complete, and its request is not: the server may want all of it."""
+        self._sender = user
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -149,6 +160,8 @@ class ServerConnection(TwistedProtocol):
         user = self._user
         if user is None:
             self._idle.forget(self)
+            if self._sender is not None:
+                self._sender.server_failed(BadResponse("the server did not want all of it"))
         elif isinstance(self._body, CloseReader) and reason.check(ConnectionDone):
             self._last = True
             self._end(user)
@@ -158,13 +171,15 @@ class ServerConnection(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         self._full = True
-        if self._user is not None:
-            self._user.server_full()
+        user = self._user or self._sender
+        if user is not None:
+            user.server_full()
 
     def resumeProducing(self) -> None:
         self._full = False
-        if self._user is not None:
-            self._user.server_drained()
+        user = self._user or self._sender
+        if user is not None:
+            user.server_drained()
 
     def stopProducing(self) -> None:
         """The connection is lost; `connectionLost` follows."""
@@ -223,11 +238,14 @@ class ServerConnection(TwistedProtocol):
 
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""
+        if self._sender is not None:
+            self._last = True
+            return
         self._idle.forget(self)
         self.transport.abortConnection()
 
     def _let_go(self) -> None:
-        self._user = None
+        self._user = self._sender = None
         if self._produces:
             self._produces = False
             self.transport.unregisterProducer()

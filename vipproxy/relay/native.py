@@ -13,7 +13,8 @@ from zope.interface import classImplements, implementer
 
 from vipproxy.config.options import KeepaliveOptions
 from vipproxy.counters import Traffic
-from vipproxy.dial import dial_error
+from vipproxy.dial.errors import dial_error
+from vipproxy.dial.native import FAILED_DIAL
 from vipproxy.interfaces import (
     IDial,
     IDiallingRelay,
@@ -44,17 +45,6 @@ SHORTEST_TICK = 0.01
 
 
 classImplements(_engine.Session, IRelaySession, IDial)
-
-
-@implementer(IDial)
-class FailedDial:
-    """Stands for a connect that had failed before it could be returned."""
-
-    def cancel(self) -> bool:
-        return True
-
-
-FAILED_DIAL = FailedDial()
 
 
 @implementer(IDiallingRelay, IReadDescriptor)

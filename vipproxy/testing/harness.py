@@ -37,7 +37,7 @@ class ProxyHarness:
         self.config = evolve(config, options=evolve(config.options, grace=grace))
         self.service = ProxyService(self.config, reactor)
 
-    async def start(self, timeout: float = 10.0) -> None:
+    async def start(self, timeout: float = 30.0) -> None:
         """Listen, and wait until every checked server has had its first check.
 
         Raises ListenFailed, or TimeoutError after `timeout` seconds.
@@ -53,7 +53,7 @@ class ProxyHarness:
     async def until(
         self,
         condition: Callable[[ClusterSnapshot], bool],
-        timeout: float = 10.0,
+        timeout: float = 30.0,
         what: str = "the condition",
     ) -> ClusterSnapshot:
         """Wait for something to become true of the proxy; gives the snapshot of which it is.
@@ -67,12 +67,12 @@ class ProxyHarness:
             await deferLater(self.reactor, POLL)
         return snapshot
 
-    async def until_up(self, backend: str, server: str, timeout: float = 10.0) -> None:
+    async def until_up(self, backend: str, server: str, timeout: float = 30.0) -> None:
         """Wait until a server is up."""
         what = f"{backend}/{server} being up"
         await self.until(lambda now: server_in(now, backend, server).up, timeout, what)
 
-    async def until_down(self, backend: str, server: str, timeout: float = 10.0) -> None:
+    async def until_down(self, backend: str, server: str, timeout: float = 30.0) -> None:
         """Wait until a server is down."""
         what = f"{backend}/{server} being down"
         await self.until(lambda now: not server_in(now, backend, server).up, timeout, what)

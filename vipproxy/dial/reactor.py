@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from typing import Any
 
@@ -12,16 +11,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.config.options import KeepaliveOptions
-from vipproxy.errors import ConnectFailed, ConnectTimeout, InternalError, SessionError
+from vipproxy.dial.errors import dial_error
+from vipproxy.errors import SessionError
 from vipproxy.interfaces import IDial, IDialler, IDialTaker
 from vipproxy.sockets import prepare, stream_socket
 from vipproxy.timers import IdleTimer
 from vipproxy.values import Address
-
-OUT_OF_RESOURCES = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-)
-"""Faults of this host, of which no server is guilty."""
 
 
 @implementer(IDialler)
@@ -152,11 +147,3 @@ class Dial:
     def _stop_watching(self) -> None:
         self._dialler.reactor.removeWriter(self)
         self._dialler.timer.forget(self)
-
-
-def dial_error(code: int) -> SessionError:
-    """What an errno of connect(2) means; ETIMEDOUT may be ours or the kernel's."""
-    if code == errno.ETIMEDOUT:
-        return ConnectTimeout(os.strerror(code))
-    text = os.strerror(code)
-    return InternalError(text) if code in OUT_OF_RESOURCES else ConnectFailed(text)

@@ -1,0 +1,1 @@
+"""One connection attempt: on Twisted's reactor, or by the native transport."""
