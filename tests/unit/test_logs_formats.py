@@ -63,7 +63,7 @@ class ParseTests(SynchronousTestCase):
         for name in VARIABLES:
             for flags in (), ("Q",), ("X",), ("E",):
                 fields = fields_of(Variable(name, frozenset(flags)), facts)
-                self.assertEqual([type(field(record())) for field in fields], [str], name)
+                self.assertEqual([str(field(record())) != "" for field in fields], [True], name)
 
     def test_haproxys(self) -> None:
         """HAProxy's named formats are of its own language."""

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from attrs import frozen
 
@@ -25,7 +26,8 @@ from vipproxy.logs.heads import (
 from vipproxy.logs.record import Record
 from vipproxy.values import Address
 
-Field = Callable[[Record], str]
+Text = Callable[[Record], str]
+Field = Callable[[Record], str | int]
 Captures = Sequence[tuple[str, int]]
 """Names of headers, and how many bytes of each are logged."""
 
@@ -185,35 +187,33 @@ def _in_braces(values: list[str]) -> str:
     return f"{{{'|'.join(values)}}}"
 
 
-def _numbers() -> Mapping[str, Callable[[Record], int]]:
-    return {
-        "Tc": connect_time,
-        "Td": data_time,
-        "Th": lambda record: 0,
-        "Ti": idle_time,
-        "Tq": request_and_idle_time,
-        "TR": request_time,
-        "Tr": response_time,
-        "Tw": queue_time,
-        "Tu": total_time,
-        "ST": lambda record: record.status,
-        "U": lambda record: record.bytes_in,
-        "ac": lambda record: record.process_sessions,
-        "bc": lambda record: record.backend_sessions,
-        "fc": lambda record: record.frontend_sessions,
-        "sc": lambda record: record.server_sessions,
-        "bq": lambda record: record.backend_queue,
-        "sq": lambda record: record.server_queue,
-        "cp": lambda record: record.client.port,
-        "fp": lambda record: record.destination.port,
-        "sp": lambda record: _server_address(record).port,
-        "lc": lambda record: record.number,
-        "rt": lambda record: record.number,
-        "Ts": lambda record: int(record.accepted_at),
-    }
-
-
-_AS_THEY_ARE: Mapping[str, Field] = {
+_NUMBERS: Mapping[str, Callable[[Record], int]] = {
+    "Tc": connect_time,
+    "Td": data_time,
+    "Th": lambda record: 0,
+    "Ti": idle_time,
+    "Tq": request_and_idle_time,
+    "TR": request_time,
+    "Tr": response_time,
+    "Tw": queue_time,
+    "Tu": total_time,
+    "ST": attrgetter("status"),
+    "U": attrgetter("bytes_in"),
+    "ac": attrgetter("process_sessions"),
+    "bc": attrgetter("backend_sessions"),
+    "fc": attrgetter("frontend_sessions"),
+    "sc": attrgetter("server_sessions"),
+    "bq": attrgetter("backend_queue"),
+    "sq": attrgetter("server_queue"),
+    "cp": attrgetter("client.port"),
+    "fp": attrgetter("destination.port"),
+    "sp": lambda record: _server_address(record).port,
+    "lc": attrgetter("number"),
+    "rt": attrgetter("number"),
+    "Ts": lambda record: int(record.accepted_at),
+    "pid": lambda record: os.getpid(),
+}
+_AS_THEY_ARE: Mapping[str, Text] = {
     "B": lambda record: _early(record.bytes_out, record),
     "Ta": lambda record: _early(active_time(record), record),
     "Tt": lambda record: _early(total_time(record), record),
@@ -228,15 +228,15 @@ _AS_THEY_ARE: Mapping[str, Field] = {
 }
 """Numbers and dates that no flag changes."""
 
-_IN_HEXADECIMAL = frozenset({"cp", "fp", "sp", "Ts", "rt", "lc"})
-_ADDRESSES: Mapping[str, Field] = {
-    "ci": lambda record: record.client.host,
-    "fi": lambda record: record.destination.host,
+_IN_HEXADECIMAL = frozenset({"cp", "fp", "sp", "Ts", "rt", "lc", "pid"})
+_ADDRESSES: Mapping[str, Text] = {
+    "ci": attrgetter("client.host"),
+    "fi": attrgetter("destination.host"),
     "si": lambda record: _server_address(record).host,
 }
 
 
-def _texts(facts: Facts) -> Mapping[str, Field]:
+def _texts(facts: Facts) -> Mapping[str, Text]:
     request_cookie = captured_cookie(facts.cookie, "cookie")
     response_cookie = captured_cookie(facts.cookie, "set-cookie")
     request_headers, response_headers = (
@@ -279,16 +279,14 @@ def fields_of(variable: Variable, facts: Facts) -> list[Field]:
         return [_AS_THEY_ARE[name]]
     if name in _ADDRESSES:
         return [_address(_ADDRESSES[name], flags)]
-    if name == "pid":
-        return [_number(lambda record: os.getpid(), "X" in flags)]
-    numbers = _numbers()
-    if name in numbers:
-        return [_number(numbers[name], "X" in flags and name in _IN_HEXADECIMAL)]
+    if name in _NUMBERS:
+        number = _NUMBERS[name]
+        return [_hexadecimal(number) if "X" in flags and name in _IN_HEXADECIMAL else number]
     return [_text(_texts(facts)[name], flags)]
 
 
 def _list_fields(name: str, flags: frozenset[str], facts: Facts) -> list[Field]:
-    def field(number: int) -> Field:
+    def field(number: int) -> Text:
         if name == "hrl":
             return lambda record: request_headers(record.request)[number]
         return lambda record: response_headers(record.response)[number]
@@ -298,19 +296,17 @@ def _list_fields(name: str, flags: frozenset[str], facts: Facts) -> list[Field]:
     return [_text(field(number), flags) for number in range(len(captures))]
 
 
-def _number(read: Callable[[Record], int], hexadecimal: bool) -> Field:
-    if hexadecimal:
-        return lambda record: f"{read(record):04X}"
-    return lambda record: str(read(record))
+def _hexadecimal(read: Callable[[Record], int]) -> Text:
+    return lambda record: f"{read(record):04X}"
 
 
-def _address(read: Field, flags: frozenset[str]) -> Field:
+def _address(read: Text, flags: frozenset[str]) -> Text:
     if "X" in flags:
         return lambda record: _hexadecimal_address(read(record))
     return _text(read, flags)
 
 
-def _text(read: Field, flags: frozenset[str]) -> Field:
+def _text(read: Text, flags: frozenset[str]) -> Text:
     """Quoted, escaped, and a dash where it would be nothing."""
     if "E" in flags:
         plain = read

@@ -42,7 +42,7 @@ def _text_line(format: LogFormat, facts: Facts) -> Line:
             template += " ".join("%s" for _ in several)
             found += several
     template = re.sub(" +", " ", template).strip()
-    return lambda record: template % tuple(field(record) for field in found)
+    return lambda record: template % tuple([field(record) for field in found])
 
 
 def _json_line(facts: Facts) -> Line:
