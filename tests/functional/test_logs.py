@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tests.functional.harness import (
     LOOPBACK,
     Origin,
     Peer,
     ProxyCase,
+    ProxyProcess,
     echo,
     eventually,
     free_port,
 )
 from vipproxy.admin.info import as_info
 from vipproxy.config.log_options import PLACE, LogOptions
+from vipproxy.errors import BadRequest, SessionError
+from vipproxy.interfaces import IFrontend, IProtocolPlugin
 from vipproxy.logs.targets import LogFile, Target
 from vipproxy.logs.writer import Writer
+from vipproxy.protocols.base import ProxyFactory, ProxyProtocol
 from vipproxy.testing import ProxyHarness
 
 INFO = 6
@@ -182,6 +188,59 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(writer.take([b"x\n"]), 1)
 
 
+class RefusingProtocol(ProxyProtocol):
+    def dataReceived(self, data: bytes) -> None:
+        self.refuse(BadRequest("nothing is right"))
+
+    def refusal(self, error: SessionError) -> bytes:
+        return b"no!\n"
+
+
+@implementer(IProtocolPlugin)
+class Refusing:
+    """Refuses whoever says something."""
+
+    options = None
+    mode = "tcp"
+    needs_backend = True
+
+    def factory(self, frontend: IFrontend, options: Any) -> ProxyFactory:
+        return ProxyFactory(RefusingProtocol, frontend, options)
+
+
+class ProcessTests(SynchronousTestCase):
+    TEXT = """
+[global]
+log = stdout format=short
+grace = 0s
+[frontend f]
+protocol = tcp
+bind = 127.0.0.1:{port}
+backend = b
+log-format = %s %ts
+[backend b]
+server s1 = 127.0.0.1:%d
+"""
+
+    def test_stdout(self) -> None:
+        """twistd writes sessions to its standard output, to the last one that its end cut off."""
+        with socket.create_server((LOOPBACK, 0)) as server:
+            proxy = ProxyProcess(self.TEXT.replace("%d", str(server.getsockname()[1])))
+            self.addCleanup(proxy.close)
+            for ended in (True, False):
+                client = proxy.connect()
+                self.addCleanup(client.close)
+                accepted, _ = server.accept()
+                self.addCleanup(accepted.close)
+                if ended:
+                    client.close()
+                    accepted.close()
+            eventually(lambda: "<6>s1 --\n" in proxy.output())
+            proxy.signal(signal.SIGTERM)
+            self.assertEqual(proxy.status(), 0)
+        self.assertIn("<6>s1 K-\n", proxy.output())
+
+
 class SessionTests(ProxyCase):
     relay = "auto"
 
@@ -241,6 +300,23 @@ class SessionTests(ProxyCase):
         self.end(*await self.pair(origin))
         await proxy.until(lambda now: now.process.dropped_logs > 0, what="a dropped line")
         self.assertIn("DroppedLogs: 1\n", as_info(proxy.snapshot()))
+
+    async def test_refused_by_its_protocol(self) -> None:
+        """A client that its protocol refuses has a line, too; so has one that leaves before."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.path = Path(directory.name) / "log"
+        head = f"[global]\nlog = file@{self.path} format=raw"
+        await self.proxy(
+            "", self.origin(echo), head=head, frontend="log-format = %b %s %B %ts",
+            protocol="tests.functional.test_logs:Refusing",
+        )  # fmt: skip
+        client = await self.connect()
+        client.send(b"x")
+        await client.end()
+        self.assertEqual(await self.logged(1), ["f <NOSRV> 4 PR"])
+        (await self.connect()).reset()
+        self.assertEqual((await self.logged(2))[1], "f <NOSRV> 0 CR")
 
     async def test_off(self) -> None:
         """Without a log there is no record; with a format of none neither."""

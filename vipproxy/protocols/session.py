@@ -79,14 +79,22 @@ class Session:
         self._record: Record | None = None
 
     def start(
-        self, backend: IBackend, client: Address, destination: Address, prelude: bytes = b""
+        self,
+        backend: IBackend,
+        client: Address,
+        destination: Address,
+        prelude: bytes = b"",
+        record: Record | None = None,
     ) -> None:
-        """Find a server; `prelude` is what has been read from the client already."""
+        """Find a server; `prelude` is what has been read from the client already.
+
+        A `record` of it may have begun.
+        """
         self._backend, self._prelude = backend, prelude
         self._traffic.bytes_in += len(prelude)
         log = self._frontend.log
         if log is not None:
-            self._record = log.begin(client, destination)
+            self._record = record or log.begin(client, destination)
         attempt = self._connect(backend, LeaseRequest(client, destination))
         if self._lease is None:
             self._attempt = attempt
