@@ -245,6 +245,7 @@ class FakeAttempt:
     request: Any
     taker: Any
     reuser: Any = None
+    trail: Any = None
     cancelled: bool = False
 
     def cancel(self) -> None:
@@ -276,7 +277,7 @@ class FakeConnector:
         dialler: Any = None,
         trail: Any = None,
     ) -> FakeAttempt:
-        attempt = FakeAttempt(backend, request, taker, reuser)
+        attempt = FakeAttempt(backend, request, taker, reuser, trail)
         self.attempts.append(attempt)
         if self.error is not None:
             taker.connect_failed(self.error)
@@ -289,6 +290,8 @@ class FakeConnector:
         backend = attempt.backend
         chosen = backend.server_of_cookie(attempt.request.cookie or "") if cookie else None
         self.leases.append(FakeLease(chosen or backend.servers[0], by_cookie=chosen is not None))
+        if attempt.trail is not None:
+            attempt.trail.leased(self.leases[-1], False)
         if attempt.reuser is not None and attempt.reuser.reuse(self.leases[-1]):
             return
         self.wires.append(Wire(self.clock, self.stalled))
