@@ -218,6 +218,8 @@ _AS_THEY_ARE: Mapping[str, Text] = {
     "Ta": lambda record: _early(active_time(record), record),
     "Tt": lambda record: _early(total_time(record), record),
     "rc": retries,
+    "ts": termination,
+    "tsc": termination_and_cookies,
     "ms": lambda record: f"{dates.milliseconds(record.accepted_at):03}",
     "T": lambda record: dates.gmt_date(record.accepted_at),
     "Tl": lambda record: dates.local_date(record.accepted_at),
@@ -226,7 +228,7 @@ _AS_THEY_ARE: Mapping[str, Text] = {
     "trg": lambda record: dates.gmt_date(record.began_at),
     "trl": lambda record: dates.local_date(record.began_at),
 }
-"""Numbers and dates that no flag changes."""
+"""Numbers, dates and states, which no flag changes."""
 
 _IN_HEXADECIMAL = frozenset({"cp", "fp", "sp", "Ts", "rt", "lc", "pid"})
 _ADDRESSES: Mapping[str, Text] = {
@@ -260,8 +262,6 @@ def _texts(facts: Facts) -> Mapping[str, Text]:
         "hs": lambda record: _in_braces(response_headers(record.response)),
         "r": _whole_request,
         "s": server_name,
-        "ts": termination,
-        "tsc": termination_and_cookies,
     }
 
 
