@@ -121,6 +121,8 @@ def serve_http(sock: socket.socket) -> None:
         if path == b"/reset":
             reset(sock)
             return
+        if path == b"/late":
+            time.sleep(0.2)
         if path != b"/close":
             sock.sendall(ANSWERS.get(path, OK))
         if path == b"/stall":
@@ -142,13 +144,16 @@ class Way:
         sock.settimeout(LIMIT)
         return sock
 
-    def command(self, text: str) -> None:
+    def command(self, text: str) -> str:
+        """The answer of the stats socket."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(LIMIT)
             sock.connect(self.stats)
             sock.sendall(text.encode() + b"\n")
-            while sock.recv(65536):
-                pass
+            answer = b""
+            while received := sock.recv(65536):
+                answer += received
+        return answer.decode()
 
     def ask(self, frontend: str, request: bytes) -> None:
         """Send, and read to the end."""
@@ -382,6 +387,7 @@ EVENTS: dict[str, Callable[[Way], None]] = {
     "http: captures": captured_cookie,
     "http: kept alive": kept_alive,
     "http: an error of the server's": http("/error"),
+    "http: late": http("/late"),
     "http: server timeout": http("/hang"),
     "http: closed without an answer": http("/close"),
     "http: reset without an answer": http("/reset"),

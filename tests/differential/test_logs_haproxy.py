@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import re
 import shutil
 import socket
@@ -319,6 +321,27 @@ class SameLines(TestCase):
             theirs, ours = await self.both(action)
             self.assertEqual(ours, theirs)
 
+    async def test_counts(self) -> None:
+        """Who is connected, and who waits, is counted as HAProxy counts."""
+        counts = []
+        for way, log in ((self.theirs, self.their_log), (self.ours, self.our_log)):
+            await deferToThread(EVENTS["tcp: queue timeout"], way)
+            lines = await deferToThread(log.lines, 2)
+            counts.append([re.findall(r" (\d+/\d+/\d+/\d+/\d+) ", line) for line in lines])
+        self.assertEqual(counts[1], counts[0])
+
+    async def test_times(self) -> None:
+        """The statistics' times are of the same sessions: of those that waited, and were
+        answered, and of no others."""
+        events = ("tcp: queued", "tcp: refused", "http: server timeout", "http: late")
+        for way in (self.theirs, self.ours):
+            for event in events:
+                await deferToThread(EVENTS[event], way)
+        theirs, ours = [await deferToThread(times_of, way) for way in (self.theirs, self.ours)]
+        self.assertEqual(ours, theirs)
+        self.assertEqual(ours["tcp-queue", "s1"][:2], [True, False])
+        self.assertEqual(ours["http", "s1"], [False, False, True, True])
+
     async def test_errors(self) -> None:
         """dontlognull and dontlog-normal leave out what HAProxy leaves out; log-separate-errors
         gives the rest the same priority."""
@@ -331,6 +354,21 @@ class SameLines(TestCase):
         theirs, ours = await self.both(script)
         self.assertEqual(ours, theirs)
         self.assertIn("<131>", ours)
+
+
+LONG = 90
+"""Milliseconds: times of the events are longer, or next to nothing."""
+
+
+def times_of(way: Way) -> dict[tuple[str, str], list[bool]]:
+    """Which of qtime_max, ctime_max, rtime_max and ttime_max are long, by proxy and server."""
+    _, *rows = csv.reader(io.StringIO(way.command("show stat")))
+    wanted = ("tcp-queue", "tcp-refused", "http")
+    return {
+        (row[0], row[1]): [int(cell) >= LONG for cell in row[90:94]]
+        for row in rows
+        if len(row) > 93 and row[93] and row[0] in wanted
+    }
 
 
 def plain(line: str) -> str:

@@ -219,6 +219,7 @@ class FakeBackend:
     servers: list[FakeServer]
     name: str = "pool"
     counters: Counters = field(factory=Counters)
+    waiting: int = 0
     watchers: list[Any] = field(factory=list)
 
     def lease(self, request: Any, taker: Any) -> None:

@@ -133,6 +133,10 @@ class Pool(MultiService):
         if waiter is not None:
             self._leave(waiter)
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiters)
+
     def server_of_cookie(self, value: str) -> Server | None:
         return self.selection.of_cookie(value)
 

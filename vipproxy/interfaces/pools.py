@@ -116,6 +116,7 @@ class IBackend(Interface):
     name: str = Attribute("Its name.")
     options: Any = Attribute("Its `vipproxy.config.options.BackendOptions`.")
     counters: Counters = Attribute("What its sessions have done.")
+    waiting: int = Attribute("Clients that wait for one of its servers.")
 
     def lease(request: LeaseRequest, taker: ILeaseTaker) -> None:
         """Ask for a server: persistence first, else the balancer.

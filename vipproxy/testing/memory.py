@@ -184,6 +184,7 @@ class FakeBackend:
         self.servers = list(servers) or [FakeServerEntry("server1")]
         self.options = options or BackendOptions()
         self.counters = Counters()
+        self.waiting = 0
         self.error: SessionError | None = None
         self.requests: list[LeaseRequest] = []
         self.leases: list[FakeLease] = []
