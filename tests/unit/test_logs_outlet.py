@@ -148,6 +148,13 @@ class BatchTests(OutletCase):
         self.assertEqual((self.sinks[0].lines, self.sinks[0].stopped), ([b"last words"], True))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_afterwards(self) -> None:
+        """What is said while the proxy does not run is not kept, and leaves nothing behind."""
+        outlet = self.outlet("format=raw")
+        outlet.stop()
+        outlet.say(5, "too late")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_line_that_raises(self) -> None:
         """A line that cannot be made costs that line alone."""
         outlet = self.outlet("format=raw")

@@ -12,7 +12,6 @@ from vipproxy.config.http_kinds import TOKEN
 from vipproxy.config.kinds import (
     FLAG,
     PERMISSIONS,
-    TEXT,
     BadValue,
     Kind,
     choice,
@@ -242,6 +241,14 @@ LOG_FORMAT: Kind[LogFormat] = simple(
     "tcplog|httplog|clf|json|none|FORMAT", parse_format, lambda value: value.text
 )
 
+
+def _read_tag(text: str) -> str:
+    if re.fullmatch(r"[!-Z\\^-~]{1,48}", text) is None:
+        raise ValueError(f"'{text}' cannot be a program's name in a log")
+    return text
+
+
+_TAG: Kind[str] = simple("NAME", _read_tag)
 TARGET_NAME: Kind[str] = simple("NAME", lambda text: text)
 
 HeaderCaptures = tuple[tuple[str, int], ...]
@@ -263,7 +270,7 @@ class GlobalLogOptions:
         help="another place where they go, under a name of your choice",
     )
     log_tag: str = option(
-        TEXT, default="vipproxy", help="the program's name in the log", haproxy="log-tag"
+        _TAG, default="vipproxy", help="the program's name in the log", haproxy="log-tag"
     )
 
     @property

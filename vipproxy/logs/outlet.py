@@ -67,6 +67,8 @@ class Outlet:
         self._add(level, record.ended_at, (line, record))
 
     def _add(self, level: int, at: float, what: str | tuple[Line, Record]) -> None:
+        if not self._targets:
+            return  # the proxy does not run
         self._pending.append((level, at, what))
         if self._call is None:
             self._call = self._clock.callLater(DELAY, self._flush)

@@ -143,6 +143,8 @@ class Session:
 
     def abortConnection(self) -> None:
         """End it now, whatever it is doing."""
+        if self._relay is None:
+            self._write_down(Ending.KILLED, "-")
         self.client_gone()
         if self._relay is not None:
             self._relay.shut_down()
