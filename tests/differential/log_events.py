@@ -95,6 +95,7 @@ def echo(sock: socket.socket) -> None:
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: a{b|c}\r\n\r\nok"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 ANSWERS = {
     b"/garbage": b"this is not HTTP\r\n\r\n",
     b"/part": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
@@ -123,6 +124,10 @@ def serve_http(sock: socket.socket) -> None:
             return
         if path == b"/late":
             time.sleep(0.2)
+        if path == b"/upgrade":
+            sock.sendall(SWITCHED)
+            echo(sock)
+            return
         if path != b"/close":
             sock.sendall(ANSWERS.get(path, OK))
         if path == b"/stall":
@@ -341,6 +346,32 @@ def leaves_in_its_body(way: Way) -> None:
     reset(sock)
 
 
+def posted(way: Way) -> None:
+    request = (POST % b"/p").replace(b"Host", b"Connection: close\r\nHost")
+    way.ask("http", request + b"0123456789")
+
+
+def bad_chunk(way: Way) -> None:
+    head = (POST % b"/hang").replace(b"Content-Length: 10", b"Transfer-Encoding: chunked")
+    way.ask("http", head + b"zz\r\n")
+
+
+def upgraded(way: Way) -> None:
+    with way.connect("http") as sock:
+        sock.sendall(
+            b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+        )
+        while b"\r\n\r\n" not in sock.recv(4096):
+            pass
+        echoed(sock)
+        sock.shutdown(socket.SHUT_WR)
+        read_all(sock)
+
+
+def old_version(way: Way) -> None:
+    way.ask("http", b"HEAD /old HTTP/1.0\r\n\r\n")
+
+
 def http_marked_down(way: Way) -> None:
     with way.connect("http-fragile") as sock:
         sock.sendall(get("/stall"))
@@ -407,6 +438,10 @@ EVENTS: dict[str, Callable[[Way], None]] = {
     "http: the client leaves before the answer": leaves_before_the_answer,
     "http: the client leaves in the answer": leaves_in_the_answer,
     "http: the client leaves in its body": leaves_in_its_body,
+    "http: posted": posted,
+    "http: a malformed chunk": bad_chunk,
+    "http: upgraded": upgraded,
+    "http: version 1.0": old_version,
     "http: marked down before the answer": http_marked_down_early,
     "http: marked down in the answer": http_marked_down,
     "cookie: none": cookie(""),
