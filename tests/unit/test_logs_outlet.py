@@ -15,7 +15,7 @@ from vipproxy.config.options import FrontendConfig
 from vipproxy.counters import Counters
 from vipproxy.limits import SessionLimit
 from vipproxy.logs import outlet as outlets
-from vipproxy.logs.outlet import BATCH, DELAY, Outlet
+from vipproxy.logs.outlet import BATCH, DELAY, LIMIT, Outlet
 from vipproxy.logs.record import Record
 from vipproxy.logs.syslog import header_of, level_of
 from vipproxy.logs.targets import Target
@@ -108,11 +108,17 @@ class BatchTests(OutletCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_bounded(self) -> None:
-        """A batch that is full goes out without waiting."""
+        """A batch that is full goes out in the next turn; what comes in one turn is bounded."""
         outlet = self.outlet("format=raw")
-        for number in range(BATCH + 1):
-            outlet.say(5, str(number))
+        self.sinks[0].room = LIMIT
+        for _ in range(BATCH):
+            outlet.say(5, "x")
+        self.assertEqual(self.sinks[0].lines, [])
+        self.clock.advance(0)
         self.assertEqual(len(self.sinks[0].lines), BATCH)
+        for _ in range(LIMIT):
+            outlet.say(5, "x")
+        self.assertEqual(len(self.sinks[0].lines), BATCH + LIMIT)
 
     def test_levels(self) -> None:
         """A target gets what is important enough, and as no more than its minlevel."""

@@ -19,8 +19,10 @@ log = Logger()
 
 DELAY = 0.01
 """Seconds that a line may wait for others."""
-BATCH = 256
-"""So many do not wait."""
+BATCH = 64
+"""So many wait no longer than for the reactor's next turn."""
+LIMIT = 4096
+"""So many do not wait at all."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -72,7 +74,9 @@ class Outlet:
         self._pending.append((level, at, what))
         if self._call is None:
             self._call = self._clock.callLater(DELAY, self._flush)
-        elif len(self._pending) >= BATCH:
+        elif len(self._pending) == BATCH:
+            self._call.reset(0)
+        elif len(self._pending) >= LIMIT:
             self._call.cancel()
             self._flush()
 
