@@ -171,8 +171,8 @@ class ProxyService(Service):
             yield self._stats_socket.stopService()
         yield self._keeper.finish()
         self._dialler.stop()
-        self._relay.stop()
         self._transports.stop()
+        self._relay.stop()
         if self._outlet is not None:
             self._outlet.stop()
 

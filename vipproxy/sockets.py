@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IHalfCloseableDescriptor, INegotiated, IProtocol
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -259,6 +259,11 @@ def _shut_down(sock: socket.socket, last_words: bytes) -> None:
         if last_words:
             sock.send(last_words)
         sock.shutdown(socket.SHUT_RDWR)
+
+
+def can_half_close(transport: Any) -> bool:
+    """Half-close over TLS is broken (Twisted's ticket 5341)."""
+    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)
 
 
 def end_output(transport: Any) -> None:

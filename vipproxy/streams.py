@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.interfaces import ITransports, WhenLost
+from vipproxy.interfaces import ILendable, ITransports, WhenLost
 from vipproxy.native import _engine
 from vipproxy.sockets import twisted_address
 from vipproxy.values import Address
@@ -106,6 +106,7 @@ class Streams(_engine.Poller):
     IPushProducer,
     IHalfCloseableDescriptor,
     ILoggingContext,
+    ILendable,
 )
 class NativeStream(_engine.Stream):
     """A transport around a connected socket, or its descriptor, which it takes over, and reads.

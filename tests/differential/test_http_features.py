@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import socket
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.differential.test_http_haproxy import EMPTY, LAST, free_port, normal
+from tests.differential.test_http_haproxy import EMPTY, LAST, free_port, normal, start_haproxy
 from tests.http_peers import Origin, talk
 from tests.support import require
 from vipproxy.backends.balance_hash import (
@@ -78,26 +73,11 @@ class Case(TestCase):
         settings = self.settings(self.origin.port)
         self.ports = {name: free_port() for name in settings}
         text = "".join(theirs(n, self.ports[n], s[0], s[1]) for n, s in settings.items())
-        await deferToThread(self.start_haproxy, haproxy, text)
+        await deferToThread(start_haproxy, self, haproxy, text, max(self.ports.values()))
         text = "".join(ours(n, s[2], s[3]) for n, s in settings.items())
         self.proxy = ProxyHarness(reactor, text)
         self.addCleanup(self.proxy.stop)
         await self.proxy.start()
-
-    def start_haproxy(self, haproxy: str, text: str) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        path = Path(directory.name) / "haproxy.cfg"
-        path.write_text(text)
-        process = subprocess.Popen([haproxy, "-db", "-q", "-f", str(path)])
-        self.addCleanup(process.wait)
-        self.addCleanup(process.terminate)
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", max(self.ports.values()))).close()
-                return
-            time.sleep(0.05)
-        self.fail("haproxy does not listen")
 
     async def through(self, port: int, request: bytes) -> Answer:
         self.origin.seen = []

@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.http_peers import Client, Origin, talk
+from tests.http_peers import TIMEOUT, Client, Origin, talk
 from tests.support import require
 from tests.unit.http_corpus import HOSTILE_REQUESTS
 from vipproxy.testing import ProxyHarness
@@ -103,6 +103,24 @@ def normal(stream: bytes) -> bytes:
     return re.sub(rb"(?m)^[A-Za-z-]+:", lambda match: match[0].lower(), stream)
 
 
+def start_haproxy(case: TestCase, haproxy: str, text: str, port: int) -> None:
+    """Run it for a test, and wait until it listens on a port."""
+    directory = tempfile.TemporaryDirectory()
+    case.addCleanup(directory.cleanup)
+    path = Path(directory.name) / "haproxy.cfg"
+    path.write_text(text)
+    process = subprocess.Popen([haproxy, "-db", "-q", "-f", str(path)])
+    case.addCleanup(process.wait)
+    case.addCleanup(process.terminate)
+    deadline = time.monotonic() + TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.05)
+    case.fail(f"haproxy does not listen: {process.poll()}")
+
+
 class Case(TestCase):
     timeout = 120
 
@@ -111,25 +129,11 @@ class Case(TestCase):
         self.origin = Origin()
         self.addCleanup(self.origin.close)
         self.ports = {name: free_port() for name in ("web", "hasty", "nowhere")}
-        await deferToThread(self.start_haproxy, haproxy)
+        text = HAPROXY.format(origin=self.origin.port, **self.ports)
+        await deferToThread(start_haproxy, self, haproxy, text, self.ports["web"])
         self.proxy = ProxyHarness(reactor, VIPPROXY.format(origin=self.origin.port))
         self.addCleanup(self.proxy.stop)
         await self.proxy.start()
-
-    def start_haproxy(self, haproxy: str) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        path = Path(directory.name) / "haproxy.cfg"
-        path.write_text(HAPROXY.format(origin=self.origin.port, **self.ports))
-        process = subprocess.Popen([haproxy, "-db", "-q", "-f", str(path)])
-        self.addCleanup(process.wait)
-        self.addCleanup(process.terminate)
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.ports["web"])).close()
-                return
-            time.sleep(0.05)
-        self.fail("haproxy does not listen")
 
     async def both(
         self, request: bytes, end_input: bool = False, frontend: str = "web"

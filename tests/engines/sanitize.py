@@ -32,6 +32,8 @@ RELAY = (
     "tests.engines.test_shut_down",
     "tests.engines.test_same.LegalTests.test_native",
     "tests.engines.test_same.LegalTests.test_native_of_two",
+    "tests.engines.test_copy",
+    "tests.functional.test_http_bulk",
 )
 TRANSPORT = (
     "tests.functional.test_dial",

@@ -48,6 +48,7 @@ http {{
         location /hello {{ return 200 "hello\\n"; }}
         location /moved {{ return 302 /hello; }}
         location /nothing {{ return 204; }}
+        location /small {{ client_max_body_size 1k; root {directory}; }}
     }}
 }}
 """

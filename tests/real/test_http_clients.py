@@ -153,6 +153,19 @@ class NginxTests(ClientCase):
         )  # fmt: skip
         self.assertEqual(said.splitlines(), ["200 1", "200 0", "200 0"])
 
+    async def test_too_large(self) -> None:
+        """An upload that nginx refuses at once: curl and requests read its 413, however large."""
+        for expect in "Expect: 100-continue", "Expect:":
+            said = await self.run_client(
+                "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", expect,
+                "--data-binary", "@-", f"{self.url}/small", data=BLOCK * BLOCKS,
+            )  # fmt: skip
+            self.assertEqual(said, "413")
+        answer = await deferToThread(
+            requests.post, f"{self.url}/small", data=BLOCK * BLOCKS, timeout=LIMIT
+        )
+        self.assertEqual(answer.status_code, 413)
+
     async def test_ab(self) -> None:
         """ab asks 2000 times, with and without keep-alive (HTTP/1.0), and nothing fails."""
         for options, kept in (["-k"], 2000), ([], 0):

@@ -17,6 +17,9 @@ BOTH = POST + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"
 HIDDEN = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
 """What an attacker would like the server to see as a request of its own."""
 
+WEBSOCKET = GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
 HOSTILE_REQUESTS = {
     # line ends
     "bare LF": b"GET / HTTP/1.1\nHost: a\n\n",
@@ -95,6 +98,7 @@ HOSTILE_REQUESTS = {
     "absolute form against Host": b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "absolute form against Host's port": b"GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "absolute form with a user": b"GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n",
+    "absolute form with a query alone": b"GET http://a?x HTTP/1.1\r\nHost: a\r\n\r\n",
     "absolute form without a host": b"GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n",
     "absolute form of another scheme": b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
     # the request line
@@ -120,8 +124,16 @@ HOSTILE_REQUESTS = {
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lower-case version": b"GET / http/1.1\r\nHost: a\r\n\r\n",
     "TLS on a plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    # tunnels that might be none
+    "WebSocket without a key": WEBSOCKET + b"\r\n",
+    "WebSocket with a short key": WEBSOCKET + KEY.replace(b"dGhl", b"") + b"\r\n",
+    "WebSocket with no base64 for a key": WEBSOCKET + KEY.replace(b"dGhl", b"????") + b"\r\n",
+    "WebSocket with two keys": WEBSOCKET + KEY + KEY + b"\r\n",
     # sizes
     "header bomb": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 4000 + b"\r\n",
+    "102 fields": GET + b"X: y\r\n" * 101 + b"\r\n",
+    "head of almost 16 KiB": GET + b"X: " + b"a" * 16000 + b"\r\n\r\n",
+    "head of 15300 bytes": GET + b"X: " + b"a" * 15300 + b"\r\n\r\n",
     "endless value": GET + b"X: " + b"a" * 17000,
     "endless name": GET + b"X" * 17000,
     "endless target": b"GET /" + b"a" * 17000,
@@ -152,8 +164,11 @@ HOSTILE_REQUESTS = {
     "folded trailer": CHUNKED + b"0\r\nX: a\r\n b\r\n\r\n",
     "NUL in a trailer": CHUNKED + b"0\r\nX: \0\r\n\r\n",
     "request in place of trailers": CHUNKED + b"0\r\n" + HIDDEN,
+    "trailers with a Content-Length": CHUNKED + b"0\r\nContent-Length: x\r\n\r\n",
+    "trailers with a Transfer-Encoding": CHUNKED + b"0\r\ntransfer-encoding: chunked\r\n\r\n",
     "trailers with LF": CHUNKED + b"0\r\nX: y\n\r\n\r\n",
     "endless trailers": CHUNKED + b"0\r\n" + b"X: y\r\n" * 2000,
+    "101 trailers": CHUNKED + b"0\r\n" + b"X: y\r\n" * 101 + b"\r\n",
 }
 """Each gets a 400, and the end of its connection; no server sees a whole request."""
 
@@ -223,7 +238,7 @@ ACCEPTED_REQUESTS = {
     ),
     "trailers": (CHUNKED + b"0\r\nX: y\r\n\r\n",) * 2,
     "trailers that pretend": (
-        CHUNKED + b"0\r\nContent-Length: 3\r\nHost: b\r\nX: y\r\nCookie: c\r\n\r\n",
+        CHUNKED + b"0\r\nHost: b\r\nX: y\r\nCookie: c\r\n\r\n",
         CHUNKED + b"0\r\nX: y\r\n\r\n",
     ),
     # hop by hop
@@ -240,6 +255,15 @@ ACCEPTED_REQUESTS = {
         GET + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
         GET + b"\r\n",
     ),
+    "WebSocket": (
+        WEBSOCKET + KEY + b"\r\n",
+        GET
+        + KEY
+        + WEBSOCKET[len(GET) :]
+        .replace(b"Connection", b"connection")
+        .replace(b"Upgrade:", b"upgrade:")
+        + b"\r\n",
+    ),
     "upgrade with a body": (
         POST + b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",
         POST + b"Content-Length: 3\r\n\r\nabc",
@@ -249,6 +273,10 @@ ACCEPTED_REQUESTS = {
     "absolute form with the usual port": (b"GET http://a:80/x HTTP/1.1\r\nHost: A\r\n\r\n",) * 2,
     "no Host": (b"GET / HTTP/1.1\r\n\r\n",) * 2,
     "empty Host": (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"GET / HTTP/1.1\r\nHost: \r\n\r\n"),
+    # sizes
+    "100 fields": (GET + b"X: y\r\n" * 99 + b"\r\n",) * 2,
+    "head of 15000 bytes": (GET + b"X: " + b"a" * 15000 + b"\r\n\r\n",) * 2,
+    "100 trailers": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 100 + b"\r\n",) * 2,
     "asterisk": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",) * 2,
 }
 """What a client sends, and all that reaches servers of it when it comes whole."""
@@ -296,6 +324,8 @@ HOSTILE_RESPONSES = {
     "TE with a vertical tab": OK + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     "TE in HTTP/1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "header bomb": OK + b"X: y\r\n" * 4000 + b"\r\n",
+    "102 fields": OK + b"Content-Length: 0\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+    "head of almost 16 KiB": OK + b"Content-Length: 0\r\nX: " + b"a" * 16000 + b"\r\n\r\n",
     "endless reason": b"HTTP/1.1 200 " + b"a" * 17000,
     "empty line first": b"\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
     "101 unasked": b"HTTP/1.1 101 Ok\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n",
@@ -314,9 +344,11 @@ BROKEN_RESPONSES = {
     "LF in a chunk extension": CHUNKS + b"3;a\nb\r\nabc\r\n0\r\n\r\n",
     "endless chunk extension": CHUNKS + b"3;" + b"a" * 2000,
     "folded trailer": CHUNKS + b"0\r\nX: a\r\n b\r\n\r\n",
+    "trailers with a Content-Length": CHUNKS + b"0\r\nContent-Length: 3\r\n\r\n",
     "trailers with LF": CHUNKS + b"0\r\nX: y\n\r\n\r\n",
     "response in place of trailers": CHUNKS + b"0\r\n" + SPLIT,
     "endless trailers": CHUNKS + b"0\r\n" + b"X: y\r\n" * 2000,
+    "101 trailers": CHUNKS + b"0\r\n" + b"X: y\r\n" * 101 + b"\r\n",
 }
 """Where the head has gone to the client already, its connection ends without the last chunk."""
 
@@ -370,6 +402,12 @@ ACCEPTED_RESPONSES = {
     "hop by hop": Accepted(
         LENGTH_3.replace(b"\r\n\r\n", b"\r\nConnection: x, close\r\nX: y\r\nUpgrade: h2c\r\n\r\n"),
         LENGTH_3,
+    ),
+    "100 fields": Accepted(
+        *[LENGTH_3.replace(b"\r\n\r\n", b"\r\n" + b"X: y\r\n" * 99 + b"\r\n")] * 2, kept=True
+    ),
+    "head of 15000 bytes": Accepted(
+        *[LENGTH_3.replace(b"\r\n\r\n", b"\r\nX: " + b"a" * 15000 + b"\r\n\r\n")] * 2, kept=True
     ),
     "HTTP/1.0": Accepted(b"HTTP/1.0 200 OK\r\n\r\nabc", b"HTTP/1.0 200 OK\r\n\r\nabc",
                          closes=True),

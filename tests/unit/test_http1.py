@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.unit.http_corpus import HOSTILE_RESPONSES
+from tests.unit.http_corpus import HOSTILE_RESPONSES, KEY
 from vipproxy.framing.http1 import (
     HEAD_LIMIT,
     MalformedMessage,
@@ -23,7 +23,8 @@ almost_http = st.lists(
     st.sampled_from(
         [b"GET / HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n", b"Host: a\r\n", b"Content-Length: 3\r\n",
          b"Transfer-Encoding: chunked\r\n", b"Connection: close, x\r\n", b"X: y\r\n", b"\r\n",
-         b"\n", b"\r", b" ", b":", b"3\r\nabc\r\n", b"0\r\n", b"\0", b"\xff", b"Upgrade: h2c\r\n"]
+         b"\n", b"\r", b" ", b":", b"3\r\nabc\r\n", b"0\r\n", b"\0", b"\xff", b"Upgrade: h2c\r\n",
+         b"Connection: upgrade\r\nUpgrade: websocket\r\n", KEY]
     )
     | st.binary(max_size=4),
     max_size=12,
@@ -45,7 +46,7 @@ framings = st.sampled_from(
 )  # fmt: skip
 hops = st.sampled_from(
     [(), ((b"Connection", b"close"),), ((b"connection", b"keep-alive"),),
-     ((b"Connection", b"Upgrade, x9"), (b"Upgrade", b"websocket")), ((b"TE", b"trailers"),)]
+     ((b"Connection", b"Upgrade, x9"), (b"Upgrade", b"echo")), ((b"TE", b"trailers"),)]
 )  # fmt: skip
 
 
@@ -164,7 +165,8 @@ class RequestTests(SynchronousTestCase):
     def test_upgrade(self) -> None:
         """An upgrade must be confirmed by Connection, have no body, and not be to HTTP/2."""
         cases = {
-            (b"Connection: Upgrade", b"Upgrade: websocket"): b"websocket",
+            (b"Connection: Upgrade", b"Upgrade: echo"): b"echo",
+            (b"Connection: Upgrade", b"Upgrade: websocket", KEY[:-2]): b"websocket",
             (b"Connection: x", b"Upgrade: websocket"): b"",
             (b"Connection: Upgrade", b"Upgrade: h2c"): b"",
             (b"Connection: Upgrade", b"Upgrade: foo", b"Content-Length: 1"): b"",
@@ -177,7 +179,7 @@ class RequestTests(SynchronousTestCase):
         for line, path in {
             b"GET /a?b HTTP/1.1": b"/a?b",
             b"GET http://A:80/x HTTP/1.1": b"/x",
-            b"GET https://a?q HTTP/1.1": b"?q",
+            b"GET https://a/?q HTTP/1.1": b"/?q",
             b"GET http://a HTTP/1.1": b"/",
             b"OPTIONS * HTTP/1.1": b"*",
         }.items():
@@ -234,7 +236,7 @@ class ResponseTests(SynchronousTestCase):
 
 class InboxTests(SynchronousTestCase):
     def test_head_limit(self) -> None:
-        """A head of 16 KiB is taken, one more byte is too much."""
+        """A head of that many bytes is taken, one more byte is too much."""
         head = b"GET / HTTP/1.1\r\nX: "
         fits = head + b"a" * (HEAD_LIMIT - len(head) - 4) + b"\r\n\r\n"
         self.assertEqual(Inbox(REQUEST_START, fits).take_head(), fits)

@@ -20,8 +20,14 @@ OLD = b"GET / HTTP/1.0\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 SHORT = OK + b"Content-Length: 2\r\n\r\nok"
-UPGRADE = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-SWITCH = b"HTTP/1.1 101 Ok\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SWITCH = (
+    b"HTTP/1.1 101 Ok\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
 
 
 class ExchangeTests(SynchronousTestCase):
@@ -569,6 +575,25 @@ class TunnelTests(SynchronousTestCase):
         proxy.ask(UPGRADE)
         self.assertEqual(proxy.reply(SHORT), SHORT)
         self.assertFalse(proxy.client.ending)
+
+    def test_unproven(self) -> None:
+        """A 101 to a WebSocket without the digest that proves it is a 502."""
+        for digest in b"x", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo", b"":
+            proxy = Proxy()
+            proxy.ask(UPGRADE)
+            answer = proxy.reply(SWITCH.replace(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", digest))
+            self.assertTrue(answer.startswith(b"HTTP/1.1 502 "), answer)
+            self.assertTrue(proxy.server.lost)
+
+    def test_required(self) -> None:
+        """A 426 says to what the client must change."""
+        proxy = Proxy()
+        proxy.ask(GET)
+        answer = proxy.reply(
+            b"HTTP/1.1 426 No\r\nConnection: upgrade\r\nUpgrade: foo/2\r\nContent-Length: 0\r\n\r\n"
+        )
+        fields = b"Content-Length: 0\r\nconnection: Upgrade\r\nupgrade: foo/2\r\n\r\n"
+        self.assertEqual(answer, b"HTTP/1.1 426 No\r\n" + fields)
 
 
 class BackPressureTests(SynchronousTestCase):

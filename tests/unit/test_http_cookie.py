@@ -222,7 +222,7 @@ class ModeTests(SynchronousTestCase):
 
     def test_odd_values(self) -> None:
         """What is a value is clear also where it is long and strange."""
-        for value, rest in (b"a" + b" " * 8000 + b"b", b" ; x"), (b'"\\' * 8000, b""):
+        for value, rest in (b"a" + b" " * 8000 + b"b", b" ; x"), (b'"\\' * 7000, b""):
             head = parse_response(
                 b"HTTP/1.1 200 OK\r\nSet-Cookie: SERVERID=%b%b\r\n\r\n" % (value, rest)
             )

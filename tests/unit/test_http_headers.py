@@ -22,8 +22,14 @@ from vipproxy.values import Address
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
-UPGRADE = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-SWITCH = b"HTTP/1.1 101 Ok\r\nServer: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SWITCH = (
+    b"HTTP/1.1 101 Ok\r\nServer: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
 NETWORKS = (ip_network("10.0.0.0/8"), ip_network("192.0.2.0/24"))
 
 SET, ADD, DELETE = (FieldChange(action, "new") for action in ("set", "add", "delete"))

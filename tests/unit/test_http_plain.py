@@ -16,7 +16,9 @@ from tests.unit.http_corpus import (
 from tests.unit.test_http1 import almost_http, request, request_heads, response_heads
 from vipproxy import native
 from vipproxy.framing.http1 import (
+    FIELD_COST,
     HEAD_LIMIT,
+    MalformedMessage,
     RequestHead,
     ResponseHead,
     parse_request,
@@ -119,11 +121,17 @@ class PlainTests(SynchronousTestCase):
             self.assertTrue(self.check_response(request(*lines) + b"what follows"), lines)
 
     def test_limit(self) -> None:
-        """A head of 16 KiB is plain, a longer one is not."""
+        """Heads of all that is allowed are plain; longer ones are not, and are refused."""
         start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
-        fits = start + b"a" * (HEAD_LIMIT - len(start) - 4) + b"\r\n\r\n"
-        self.assertTrue(self.check_request(fits))
-        self.assertFalse(self.check_request(fits.replace(b"X: ", b"X: a")))
+        fits = start + b"a" * (HEAD_LIMIT - len(start) - 4 - 2 * FIELD_COST) + b"\r\n\r\n"
+        for head in fits, b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 99 + b"\r\n":
+            self.assertTrue(self.check_request(head))
+            for longer in head.replace(b"X: ", b"X: " + b"a" * 15000), head[:-2] + b"Y: z\r\n\r\n":
+                self.assertFalse(self.check_request(longer))
+                self.assertRaises(MalformedMessage, parse_request, longer)
+        longer = fits.replace(b"X: ", b"X: a")
+        self.assertFalse(self.check_request(longer))
+        self.assertRaises(MalformedMessage, parse_request, longer)
 
     def test_bytes_alone(self) -> None:
         """Nothing but bytes is taken."""

@@ -14,8 +14,12 @@ from attrs import define
 
 from vipproxy.errors import VipproxyError
 
-HEAD_LIMIT = 16384
-"""Bytes of a head at most, as HAProxy's default `tune.bufsize`."""
+HEAD_LIMIT = 15280
+"""Bytes of a head at most, where each field counts as many more as `FIELD_COST` says: what
+HAProxy's default `tune.bufsize` leaves to a head."""
+FIELD_COST = 4
+FIELD_LIMIT = 100
+"""Fields of a head, or of trailers, at most: HAProxy's default `tune.http.maxhdr`."""
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -37,8 +41,11 @@ _NEVER_NOMINATED = _HOP_BY_HOP | {b"host", b"content-length", b"transfer-encodin
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _HOST = re.compile(rb"[!\"$-+\-.0->A-\[\]-~]*+")
 """Visible characters but for # , / ? @ and the backslash."""
-_ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:[/?].*)?)")
+_ABSOLUTE = re.compile(rb"(?i:(http|https))://([^/?@]+)((?:/.*)?)")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+_WEBSOCKET_KEY = re.compile(rb"\nsec-websocket-key:[ \t]*+[a-z0-9+/]{22}==[ \t]*+\r")
+_WEBSOCKET_ACCEPT = re.compile(rb"\nsec-websocket-accept:[ \t]*+[a-z0-9+/]{27}=[ \t]*+\r")
+"""In lines in lower case: 16 random bytes, and the digest that answers them, in base64."""
 
 
 class MalformedMessage(VipproxyError):
@@ -106,6 +113,7 @@ def parse_request(head: bytes) -> RequestHead:
     match = _REQUEST.fullmatch(head)
     if match is None:
         raise MalformedMessage("the request's head is malformed")
+    _check_size(head)
     method, target, modern = match[1], match[2], match[3] == b"1"
     found, lines = _sift(head)
     chunked, length = _framing(found)
@@ -113,6 +121,8 @@ def parse_request(head: bytes) -> RequestHead:
     if chunked and not modern:
         raise MalformedMessage("HTTP/1.0 knows no Transfer-Encoding")
     options = _options(found)
+    upgrade = _upgrade(found, options) if modern and not chunked and not length else b""
+    _check_websocket(upgrade, lines, _WEBSOCKET_KEY)
     return RequestHead(
         method,
         target,
@@ -121,7 +131,7 @@ def parse_request(head: bytes) -> RequestHead:
         length=0 if chunked or length is None else length,
         chunked=chunked,
         keep_alive=_persistent(options, modern) and not (chunked and length is not None),
-        upgrade=_upgrade(found, options) if modern and not chunked and not length else b"",
+        upgrade=upgrade,
         tied=_authenticates_connection(found),
     )
 
@@ -131,6 +141,7 @@ def parse_response(head: bytes) -> ResponseHead:
     match = _RESPONSE.fullmatch(head)
     if match is None:
         raise MalformedMessage("the response's head is malformed")
+    _check_size(head)
     modern, status = match[1] == b"1", int(match[2])
     if match[3] is None:
         end = match.end(2)
@@ -143,6 +154,9 @@ def parse_response(head: bytes) -> ResponseHead:
         chunked, length = False, None
         lines = without(without(lines, b"transfer-encoding"), b"content-length")
     options = _options(found)
+    upgrade = _upgrade(found, options)
+    if status == 101:
+        _check_websocket(upgrade, lines, _WEBSOCKET_ACCEPT)
     doubtful = (chunked and length is not None) or _authenticates_connection(found)
     return ResponseHead(
         status,
@@ -151,13 +165,21 @@ def parse_response(head: bytes) -> ResponseHead:
         length=None if chunked else length,
         chunked=chunked,
         keep_alive=_persistent(options, modern) and not doubtful,
-        upgrade=_upgrade(found, options),
+        upgrade=upgrade,
     )
 
 
 def without(lines: bytes, name: bytes) -> bytes:
     """The lines but for the fields of one name."""
     return re.sub(rb"(?im)^%b:[^\r]*\r\n" % re.escape(name), b"", lines)
+
+
+def _check_size(head: bytes) -> None:
+    fields = head.count(b"\n") - 2
+    if fields > FIELD_LIMIT:
+        raise MalformedMessage(f"the head has more than {FIELD_LIMIT} fields")
+    if len(head) + FIELD_COST * fields > HEAD_LIMIT:
+        raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
 
 
 Found = dict[bytes, list[bytes]]
@@ -243,6 +265,12 @@ def _upgrade(found: Found, options: list[bytes]) -> bytes:
     for requests that nobody checks."""
     value = b", ".join(found.get(b"upgrade", ()))
     return b"" if b"upgrade" not in options or b"h2c" in value.lower() else value
+
+
+def _check_websocket(upgrade: bytes, lines: bytes, proof: re.Pattern[bytes]) -> None:
+    """Nobody may be told of a WebSocket without the proof that both mean one (RFC 6455, 4)."""
+    if b"websocket" in upgrade.lower() and len(proof.findall(lines.lower())) != 1:
+        raise MalformedMessage("the WebSocket's handshake is malformed")
 
 
 def _authenticates_connection(found: Found) -> bool:

@@ -7,7 +7,14 @@ from typing import ClassVar, Protocol
 
 from attrs import define
 
-from vipproxy.framing.http1 import FIELDS, TEXT, MalformedMessage, RequestHead, ResponseHead
+from vipproxy.framing.http1 import (
+    FIELD_LIMIT,
+    FIELDS,
+    TEXT,
+    MalformedMessage,
+    RequestHead,
+    ResponseHead,
+)
 
 LINE_LIMIT = 1024
 """Bytes of a chunk's size line, extensions included."""
@@ -16,8 +23,10 @@ TRAILER_LIMIT = 8192
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;" + TEXT + rb")?\r\n")
 _SIZE_BEGINNING = re.compile(rb"(?:[0-9A-Fa-f]{1,15}[ \t]*+(?:;" + TEXT + rb")?\r?)?")
 _TRAILERS = re.compile(rb"(" + FIELDS + rb")\r\n")
+_FRAMING = re.compile(rb"(?im)^(?:content-length|transfer-encoding):")
+"""In trailers it is a sign of an attack, or of a body that is not understood."""
 _NOT_IN_TRAILERS = re.compile(
-    rb"(?im)^(?:content-length|transfer-encoding|host|connection|keep-alive|proxy-connection|te"
+    rb"(?im)^(?:host|connection|keep-alive|proxy-connection|te"
     rb"|upgrade|expect|cookie|set-cookie|authorization|cache-control):[^\r]*\r\n"
 )
 """What a receiver might take for a part of the head (RFC 9110, 6.5.1)."""
@@ -55,6 +64,10 @@ class LengthReader:
             return data, b""
         end, self.left, self.done = self.left, 0, True
         return data[:end], data[end:]
+
+    def skip_to(self, left: int) -> None:
+        """All but so many bytes have been moved without being looked at."""
+        self.left, self.done = left, left == 0
 
 
 @define
@@ -144,8 +157,10 @@ class ChunkedReader:
             self._held = data
             return b"", b""
         match = _TRAILERS.fullmatch(data, 0, end)
-        if match is None or end > TRAILER_LIMIT:
+        if match is None or end > TRAILER_LIMIT or match[1].count(b"\n") > FIELD_LIMIT:
             raise MalformedMessage("the trailers are malformed")
+        if _FRAMING.search(match[1]):
+            raise MalformedMessage("the trailers frame a body")
         self.done = True
         last = b"" if self.plain else b"0\r\n%b\r\n" % _NOT_IN_TRAILERS.sub(b"", match[1])
         return last, data[end:]

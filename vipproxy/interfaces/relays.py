@@ -171,6 +171,50 @@ class IRelay(Interface):
         """Leave nothing behind: no delayed call, no thread."""
 
 
+class ILendable(Interface):
+    """A transport whose socket the relay can use meanwhile."""
+
+    def fileno() -> int:
+        """The socket's descriptor."""
+
+    def flush() -> bool:
+        """Send what the kernel takes; True where nothing is left to be sent."""
+
+    def lend() -> bool:
+        """Neither read nor send until `take_back`; False where there is something to be sent."""
+
+    def take_back() -> None:
+        """Go on. Harmless where it was not lent."""
+
+
+class ICopyTaker(Interface):
+    def copied(ending: Ending, left: int) -> None:
+        """It is over, with so many bytes `left` to be moved; none, if all went well.
+
+        Not called after `IRelaySession.shut_down`.
+        """
+
+
+class ICopyingRelay(IRelay):
+    """A relay that also moves a part of what two transports have to say."""
+
+    def copy(
+        client: ILendable,
+        server: ILendable,
+        taker: ICopyTaker,
+        traffic: Traffic,
+        also: Traffic,
+        to_client: bool,
+        count: int,
+        client_timeout: float,
+        server_timeout: float,
+    ) -> IRelaySession:
+        """Move `count` bytes one way, counting them twice; the transports stay the caller's.
+
+        Meanwhile nobody else reads the one side, or writes to the other. Raises OSError.
+        """
+
+
 class IDiallingRelay(IRelay):
     """A relay that also connects to the server, so that a session costs a single call."""
 

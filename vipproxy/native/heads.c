@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { HEAD_LIMIT = 16384 }; /* as in http1.py */
+enum { HEAD_LIMIT = 15280, FIELD_COST = 4, FIELD_LIMIT = 100 }; /* as in http1.py */
 
 /* Classes of characters; the same sets stand in http1.py as regular expressions. */
 enum { TOKEN = 1, TARGET = 2, TEXT = 4, HOST = 8 };
@@ -194,7 +194,10 @@ static bool take_field(struct head *head, bool request, struct piece line, struc
 /* The fields and the empty line behind them, from the second line on. */
 static bool read_fields(struct head *head, bool request, const char *at, const char *end)
 {
+    int fields = 0;
     while (at != NULL && at < end && *at != '\r') {
+        if (++fields > FIELD_LIMIT)
+            return false;
         struct piece line = {at, 0}, name = {at, 0}, value;
         const char *behind = skip(at, end, TOKEN);
         name.size = behind - at;
@@ -211,7 +214,7 @@ static bool read_fields(struct head *head, bool request, const char *at, const c
             return false;
     }
     head->end = expect(at, end, "\r\n");
-    return head->end != NULL;
+    return head->end != NULL && head->end - head->start + FIELD_COST * fields <= HEAD_LIMIT;
 }
 
 /* -- answers -- */

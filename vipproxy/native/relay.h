@@ -41,7 +41,7 @@ enum ending { NORMAL, CLIENT_ABORT, SERVER_ABORT, CLIENT_TIMEOUT, SERVER_TIMEOUT
  */
 enum phase { CONNECTING, OPEN, FLUSHING, OVER };
 
-/* A copy moves bytes one way, and gives the sockets back. */
+/* A copy moves bytes one way, between sockets that remain the owner's. */
 enum way { BOTH_WAYS, TO_CLIENT, TO_SERVER };
 
 /* What the owner collects; several at once where it was slow. */
@@ -110,8 +110,9 @@ void relay_silence(struct relay *relay);
 void relay_set_time(struct relay *relay, int64_t now);
 
 /* The three ways to start a session, zeroed before and with its traffic set. They return 0, or -1
- * with errno set and nothing changed. From then on the worker has the sockets, and what was
- * allocated: the plan by malloc, the chunks, which are sent before anything else, by chunk_new.
+ * with errno set and nothing changed. From then on the worker has the sockets (a copy: duplicates),
+ * and what was allocated: the plan by malloc, the chunks, which are sent before anything else, by
+ * chunk_new.
  *
  * The worker makes the socket of a dial and connects it: those that come together are connected
  * in a row, which the server's host handles at half the price. */
@@ -130,7 +131,8 @@ bool session_kill(struct session *session, enum ending ending, const void *words
  * if the server has accepted before. */
 bool session_cancel(struct session *session, int error);
 
-/* After relay_stop: frees what a session holds, and closes its sockets if it is not over. */
+/* After relay_stop: frees what a session holds, and closes its sockets if it is not over. To kill
+ * or cancel it later is harmless. */
 void session_bury(struct session *session);
 
 struct report {

@@ -58,7 +58,8 @@ static void count(struct session *session, const struct side *from, size_t size)
         traffic_add(in ? &session->also->in : &session->also->out, size);
 }
 
-/* The sockets of a copy, and the client of a server that could not be connected, go on living. */
+/* The client of a server that could not be connected goes on living. So do the sockets of a copy,
+ * whose descriptors here are duplicates: their end is not the end of epoll's interest. */
 static void finish(struct session *session, enum ending ending)
 {
     int epoll = session->worker->epoll;
@@ -72,11 +73,10 @@ static void finish(struct session *session, enum ending ending)
     if (session->way != BOTH_WAYS) {
         (void)epoll_ctl(epoll, EPOLL_CTL_DEL, session->client.fd, NULL);
         (void)epoll_ctl(epoll, EPOLL_CTL_DEL, session->server.fd, NULL);
-    } else {
-        if (session->connected)
-            close_socket(&session->client.fd);
-        close_socket(&session->server.fd);
     }
+    if (session->connected)
+        close_socket(&session->client.fd);
+    close_socket(&session->server.fd);
     unready(session);
     note(session, NEWS_OVER);
 }
@@ -474,18 +474,28 @@ int session_copy(struct relay *relay, struct session *session, int client, int s
                  enum way way, uint64_t count)
 {
     bool to_client = way == TO_CLIENT;
-    if (prepare(relay, session, client, server) < 0)
-        return -1;
-    session->phase = OPEN;
-    session->connected = true;
-    session->way = way;
-    session->left = count;
-    return set_going(session, to_client ? READING : WRITING, to_client ? WRITING : READING);
+    client = fcntl(client, F_DUPFD_CLOEXEC, 0);
+    server = client < 0 ? -1 : fcntl(server, F_DUPFD_CLOEXEC, 0);
+    if (server >= 0 && prepare(relay, session, client, server) == 0) {
+        session->phase = OPEN;
+        session->connected = true;
+        session->way = way;
+        session->left = count;
+        if (set_going(session, to_client ? READING : WRITING, to_client ? WRITING : READING) == 0)
+            return 0;
+    }
+    int error = errno;
+    close_socket(&client);
+    close_socket(&server);
+    errno = error;
+    return -1;
 }
 
 /* A client with unsent bytes, or one that has heard something, would take `words` for data. */
 bool session_kill(struct session *session, enum ending ending, const void *words, size_t size)
 {
+    if (session->worker == NULL)
+        return false;
     lock(&session->lock);
     bool alive = session->phase != OVER && session->phase != CONNECTING && !session->killed;
     if (alive) {
@@ -506,6 +516,8 @@ bool session_kill(struct session *session, enum ending ending, const void *words
 
 bool session_cancel(struct session *session, int error)
 {
+    if (session->worker == NULL)
+        return true;
     lock(&session->lock);
     bool connecting = session->phase == CONNECTING && !session->killed;
     bool connected = session->connected;
@@ -524,11 +536,13 @@ void session_bury(struct session *session)
     drop(&session->client);
     drop(&session->server);
     free(session->plan);
-    if (session->phase != OVER && session->way == BOTH_WAYS) {
+    if (session->phase != OVER) {
         if (session->connected)
             close_socket(&session->client.fd);
         close_socket(&session->server.fd);
     }
     if (session->worker != NULL && pthread_mutex_destroy(&session->lock) != 0)
         abort();
+    session->worker = NULL;
+    session->phase = OVER;
 }

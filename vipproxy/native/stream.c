@@ -22,6 +22,8 @@
  *   output  OPEN --loseWriteConnection--> HALF_CLOSING --all is sent--> HALF_CLOSED, and
  *                                                                       writeConnectionLost
  *
+ * and from lend to take_back it is LENT: the relay moves its bytes, and what is written waits.
+ *
  * epoll is asked, level-triggered, for input while READING and for room while output waits that
  * the kernel did not take. A pause is told to it only when an event comes in spite of it: who
  * pauses and resumes within a turn has cost no system call.
@@ -88,7 +90,7 @@ static void returned(struct stream *self, PyObject *result)
 
 static uint32_t wanted(const struct stream *self)
 {
-    if (self->ending != STREAM_STAYS)
+    if (self->ending != STREAM_STAYS || self->lent)
         return 0;
     if (self->connecting)
         return EPOLLOUT;
@@ -248,7 +250,7 @@ static bool read_some(struct stream *self)
 
 void stream_flush(struct stream *self)
 {
-    if (!self->connected || self->ending != STREAM_STAYS)
+    if (!self->connected || self->ending != STREAM_STAYS || self->lent)
         return;
     if (output_send(&self->output, self->fd) == OUTPUT_FAILED) {
         stream_end(self, STREAM_LOST);
@@ -316,7 +318,7 @@ void stream_handle(struct stream *self, uint32_t events)
         settle_dial(self, events);
         return;
     }
-    if (!self->reading)
+    if (!self->reading || self->lent)
         stream_arm(self);
     else if (events & (EPOLLIN | hung) && !read_some(self) && events & hung)
         stream_lose(self, self->poller->lost);

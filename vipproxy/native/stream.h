@@ -77,6 +77,7 @@ struct stream {
     uint32_t burst_turn; /* the poller's turn in which ... */
     Py_ssize_t burst;    /* ... so much was sent outside of poll */
     bool connecting; /* a dial; then it is all that is set */
+    bool lent;       /* somebody else moves its bytes: neither read nor sent meanwhile */
     /* as in Twisted */
     bool connected, disconnecting, disconnected;
     bool reading;

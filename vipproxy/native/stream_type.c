@@ -144,6 +144,37 @@ static const char *reason_not_to_release(struct stream *self)
     return self->output.waiting > 0 || half_close_due ? "there is output to be sent" : NULL;
 }
 
+static PyObject *stream_lend(struct stream *self, PyObject *Py_UNUSED(unused))
+{
+    if (reason_not_to_release(self) != NULL || self->half_closing)
+        Py_RETURN_FALSE;
+    self->lent = true;
+    stream_arm(self);
+    return PyBool_FromLong(self->ending == STREAM_STAYS);
+}
+
+static PyObject *stream_take_back(struct stream *self, PyObject *Py_UNUSED(unused))
+{
+    if (self->lent) {
+        self->lent = false;
+        stream_arm(self);
+        if (self->output.waiting > 0)
+            stream_send_soon(self);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *stream_flush_now(struct stream *self, PyObject *Py_UNUSED(unused))
+{
+    stream_flush(self);
+    return PyBool_FromLong(self->connected && self->output.waiting == 0);
+}
+
+static PyObject *stream_fileno(struct stream *self, PyObject *Py_UNUSED(unused))
+{
+    return PyLong_FromLong(self->fd);
+}
+
 static PyObject *stream_release(struct stream *self, PyObject *Py_UNUSED(unused))
 {
     const char *reason = reason_not_to_release(self);
@@ -369,6 +400,14 @@ static PyMethodDef stream_methods[] = {
      "where the connect could not begin."},
     {"cancel", (PyCFunction)stream_cancel_dial, METH_NOARGS,
      "End a dial; harmless if it is none any more."},
+    {"fileno", (PyCFunction)stream_fileno, METH_NOARGS, "The descriptor; -1 when it is lost."},
+    {"flush", (PyCFunction)stream_flush_now, METH_NOARGS,
+     "Send what the kernel takes; True where nothing is left to be sent."},
+    {"lend", (PyCFunction)stream_lend, METH_NOARGS,
+     "Let others move its bytes, until take_back. False where there is output to be sent, or the\n"
+     "connection is lost or about to be."},
+    {"take_back", (PyCFunction)stream_take_back, METH_NOARGS,
+     "Go on as before; harmless where it was not lent."},
     {"release", (PyCFunction)stream_release, METH_NOARGS,
      "Give the socket away: nothing more is read, and no callback comes.\n\n"
      "Raises RuntimeError where there is output to be sent, or the connection is lost or about\n"

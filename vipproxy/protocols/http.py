@@ -9,7 +9,12 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from vipproxy.framing.http_fields import FieldChanges
-from vipproxy.interfaces import IFrontend, IProtocolPlugin, IRequestBalancerPlugin
+from vipproxy.interfaces import (
+    ICopyingRelay,
+    IFrontend,
+    IProtocolPlugin,
+    IRequestBalancerPlugin,
+)
 from vipproxy.protocols.http_client import HttpClient
 from vipproxy.protocols.http_cookie import Persistence
 from vipproxy.protocols.http_forwarded import Forwarding
@@ -28,6 +33,9 @@ class HttpFactory(Factory):
         self.frontend, self.options = frontend, options
         self.timer = IdleTimer(frontend.clock)
         self.clients: set[HttpClient] = set()
+        relay = frontend.relay
+        self.bulk_relay = relay if ICopyingRelay.providedBy(relay) else None
+        """Moves large bodies; None where it cannot."""
         assert frontend.backend is not None  # `needs_backend`
         self.backend = frontend.backend
         self.keeps_servers = self._keeps_servers()

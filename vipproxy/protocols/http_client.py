@@ -5,13 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
-    IHalfCloseableProtocol,
-    INegotiated,
-    IPushProducer,
-    ISSLTransport,
-)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -26,7 +20,7 @@ from vipproxy.protocols.http_forwarded import ForwardedFields
 from vipproxy.protocols.http_log import ClientLog, client_log
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.sockets import UNKNOWN, address_of, hang_up
+from vipproxy.sockets import UNKNOWN, address_of, can_half_close, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
@@ -256,6 +250,19 @@ class HttpClient(Protocol):
             wish = self._wish = LeaseRequest(self.address, self.destination, cookie, key=key)
         return wish
 
+    @property
+    def bulk(self) -> int:
+        """Bytes of the request's body that are to come, and need not come through here."""
+        return self._requests.bulk
+
+    def body_moved(self, left: int) -> None:
+        """All but so many of them have gone to the server."""
+        self.patience.touch()
+        self._requests.body_moved(left)
+        if self._requests.done and self._exchange is not None:
+            self._state = BUSY
+            self._exchange.request_continued(b"", True)
+
     def block(self) -> None:
         """Read no more of the request for now."""
         self.blocked = True
@@ -379,7 +386,7 @@ class HttpClient(Protocol):
         self._state = CLOSING
         self._requests.take()
         self.transport.unregisterProducer()
-        if linger and not self._ended and _can_half_close(self.transport):
+        if linger and not self._ended and can_half_close(self.transport):
             self._resume_reading()
             self.transport.loseWriteConnection()
         else:
@@ -389,8 +396,3 @@ class HttpClient(Protocol):
     def _forget(self) -> None:
         self.patience.forget()
         self.factory.client_gone(self)
-
-
-def _can_half_close(transport: Any) -> bool:
-    """Half-close over TLS is broken (Twisted's ticket 5341)."""
-    return IHalfCloseableDescriptor.providedBy(transport) and not INegotiated.providedBy(transport)

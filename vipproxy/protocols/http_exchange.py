@@ -15,7 +15,7 @@ from vipproxy.errors import (
     ServerTimeout,
     SessionError,
 )
-from vipproxy.framing.http1 import RequestHead, ResponseHead, without
+from vipproxy.framing.http1 import RequestHead, ResponseHead
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
@@ -26,9 +26,17 @@ from vipproxy.interfaces import (
     LeaseRequest,
     Side,
 )
+from vipproxy.protocols.http_bulk import Bulk, send_to_client, send_to_server
 from vipproxy.protocols.http_cookie_dates import CookieDates
-from vipproxy.protocols.http_counting import count_client_abort, count_failure, counters_of
+from vipproxy.protocols.http_counts import (
+    count_aborts,
+    count_failure,
+    count_response,
+    counters_of,
+)
 from vipproxy.protocols.http_errors import connection_field, status_of
+from vipproxy.protocols.http_log import note_end
+from vipproxy.protocols.http_response import BODILESS, drop_framing, edit
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
 from vipproxy.values import Ending
@@ -48,7 +56,9 @@ REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 NO_TRAFFIC = Traffic()
 """Counts nothing: stands where there is no lease."""
 
-BODILESS = frozenset({204, 304})
+
+UPGRADE_REQUIRED = 426
+"""A response that must say to what (RFC 9110, 15.5.22), though a proxy changes to nothing."""
 
 
 @implementer(IConnectTaker, IReuser, IRevocable)
@@ -62,15 +72,15 @@ class Exchange:
     request_done: bool
     """All of the request has been read from the client."""
     _wish: LeaseRequest | None = None
-    _dates: CookieDates | None = None
+    dates: CookieDates | None = None
     """When the client's persistence cookie was set, where it says so."""
     _repeatable: bool = False
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
     _attempt: IAttempt | None = None
-    _lease: ILease | None = None
-    _traffic: Traffic = NO_TRAFFIC
+    lease: ILease | None = None
+    traffic: Traffic = NO_TRAFFIC
     """The lease's, once there is one."""
-    _server: ServerConnection | None = None
+    server: ServerConnection | None = None
     _early: bytearray | None = None
     """What came of the request's body before there was a server."""
     begun: bool = False
@@ -81,6 +91,8 @@ class Exchange:
     """The client can tell the end of the response from its framing."""
     _answered: bool = False
     """The response is complete, and the server may still want the rest of the request."""
+    bulk: Bulk | None = None
+    """The body that the relay is moving."""
     _over: bool = False
 
     # -- a server for the request
@@ -93,7 +105,7 @@ class Exchange:
         for changes in factory.request_changes:
             head.lines = changes.apply(head.lines)
         if factory.persistence is not None:
-            head.lines, cookie, self._dates = factory.persistence.read(head.lines)
+            head.lines, cookie, self.dates = factory.persistence.read(head.lines)
         key = None if factory.key_of is None else factory.key_of(head)
         bodiless = self.request_done and not head.length and not head.chunked
         self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
@@ -106,7 +118,7 @@ class Exchange:
         client = self.client
         trail = None if client.log is None else client.log.record
         attempt = client.frontend.connector.connect(self.backend, wish, self, self, trail=trail)
-        if self._lease is None and not self._over:
+        if self.lease is None and not self._over:
             self._attempt = attempt
 
     def reuse(self, lease: ILease) -> bool:
@@ -128,8 +140,8 @@ class Exchange:
 
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
         self._attempt = None
-        self._lease, self._server = lease, connection
-        self._traffic = lease.traffic
+        self.lease, self.server = lease, connection
+        self.traffic = lease.traffic
         lease.holder, lease.answered_at = self, None
         connection.begin(self, self.head)
         if not self.request_done:
@@ -163,12 +175,23 @@ class Exchange:
     def request_continued(self, data: bytes, done: bool) -> None:
         """A part of the request's body, as it is to be forwarded."""
         self.request_done = done
-        if self._server is not None:
-            self._send(data)
-        else:
+        if self.server is None:
             self._keep_early(data)
+        elif data:
+            self._send(data)
         if done:
             self._request_ended()
+        elif self.bulk is None and self.server is not None:
+            self.bulk = send_to_server(self, self.client.bulk)
+
+    def body_follows(self, size: int) -> None:
+        if self.request_done:
+            self.bulk = send_to_client(self, size)
+
+    def _stop_bulk(self) -> None:
+        bulk, self.bulk = self.bulk, None
+        if bulk is not None:
+            bulk.stop()
 
     def _request_ended(self) -> None:
         if self._answered:
@@ -185,26 +208,27 @@ class Exchange:
 
     def client_full(self) -> None:
         """The client does not read as fast as the server sends."""
-        if self._server is not None:
-            self._server.pause()
+        if self.server is not None:
+            self.server.pause()
             self._set_limit()
 
     def client_drained(self) -> None:
-        if self._server is not None:
-            self._server.resume()
+        if self.server is not None:
+            self.server.resume()
+            self.server.offer_bulk()
             self._set_limit()
 
     def client_gone(self) -> None:
         """The client's connection is lost, or cannot complete the request."""
         if not self._over:
-            count_client_abort(counters_of(self.backend, self._lease))
+            count_aborts(self)
             self._finish(ClientGone.ending)
-            self._note_end(ClientGone.ending)
+            note_end(self, ClientGone.ending)
 
     # -- from the server
 
     def server_sent(self, size: int) -> None:
-        self._traffic.bytes_out += size
+        self.traffic.bytes_out += size
 
     def server_moves(self) -> None:
         self.client.patience.touch()
@@ -215,13 +239,13 @@ class Exchange:
             self.client.write(head.render())
 
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
-        lease, server, client = self._lease, self._server, self.client
+        lease, server, client = self.lease, self.server, self.client
         assert lease is not None
         assert server is not None
         self._over = True
-        added = self._edit(head)
+        added = edit(self, head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
-        self._count_response(head.status)
+        count_response(self, head.status)
         begun = head.render(added) + rest
         transport, to_server = client.detach()
         client.traffic.bytes_out += len(begun)
@@ -233,18 +257,20 @@ class Exchange:
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
     def response_begun(self, head: ResponseHead, data: bytes, framed: bool, whole: bool) -> None:
-        client, request, server = self.client, self.head, self._server
+        client, request, server = self.client, self.head, self.server
         assert server is not None
         if head.status == 408 and self._repeatable:
             self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        added = self._edit(head)
+        added = edit(self, head)
         self._framed = framed
         self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
-            _drop_framing(head)
+            drop_framing(head)
+        if head.upgrade and head.status == UPGRADE_REQUIRED:
+            added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
         self.begun = True
-        self._count_response(head.status)
+        count_response(self, head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
         if client.log is not None:
@@ -257,7 +283,7 @@ class Exchange:
 
     def response_ended(self) -> None:
         """A server that stays after an early answer gets the rest, as HAProxy does it."""
-        server = self._server
+        server = self.server
         assert server is not None
         if self.request_done or not (server.stays and self._framed):
             self._complete()
@@ -268,10 +294,11 @@ class Exchange:
 
     def _complete(self) -> None:
         """The connection is kept before the lease is released: who waits for one may use it."""
-        lease, server, client = self._lease, self._server, self.client
+        lease, server, client = self.lease, self.server, self.client
         assert lease is not None
         assert server is not None
         self._over = True
+        self._stop_bulk()
         server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
         lease.release(Ending.NORMAL)
         if client.log is not None:
@@ -281,22 +308,22 @@ class Exchange:
     def server_failed(self, error: SessionError) -> None:
         if self._answered:
             self._complete()
-        elif self._repeatable and self._server is not None and not self._server.heard:
-            self._repeat(self._server)
+        elif self._repeatable and self.server is not None and not self.server.heard:
+            self._repeat(self.server)
         else:
             self.fail(error)
 
     def _repeat(self, server: ServerConnection) -> None:
         """The server has closed the idle connection: once more, on a fresh one."""
-        lease, wish = self._lease, self._wish
+        lease, wish = self.lease, self._wish
         assert lease is not None
         assert wish is not None
-        for counters in counters_of(self.backend, self._lease):
+        for counters in counters_of(self):
             counters.retries += 1
         if self.client.log is not None:
             self.client.log.retried()
         self._repeatable = False
-        self._lease = self._server = None
+        self.lease = self.server = None
         server.abort()
         lease.release(Ending.SERVER_ABORT)
         self._connect(wish)
@@ -315,10 +342,10 @@ class Exchange:
         """The client gets an error, or, if the response has begun, the end of its connection."""
         if self._over:
             return
-        count_failure(error, self.begun, counters_of(self.backend, self._lease))
+        count_failure(self, error)
         log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
         self._finish(error.ending)
-        self._note_end(error.ending, error)
+        note_end(self, error.ending, error)
         if self.begun:
             self.client.cut(visibly=not self._framed)
             return
@@ -328,15 +355,16 @@ class Exchange:
 
     def revoked(self, ending: Ending) -> None:
         self._over = True
-        self._note_end(ending)
-        if self._server is not None:
-            self._server.hang_up()
+        note_end(self, ending)
+        self._stop_bulk()
+        if self.server is not None:
+            self.server.hang_up()
         self.client.hang_up()
 
     def idle_expired(self) -> None:
         """Nothing has moved for a while: whose turn was it?"""
-        if self._server is None or not self.client.patience.exhausted():
-            self._set_limit()
+        if self.server is None or self.bulk or not self.client.patience.exhausted():
+            self._set_limit()  # a relay has its own eye on the time
         elif self._waits_for_client():
             self.fail(ClientTimeout("the client did not go on in time"))
         else:
@@ -344,36 +372,20 @@ class Exchange:
 
     def _finish(self, ending: Ending) -> None:
         self._over = True
+        self._stop_bulk()
         if self._attempt is not None:
             self._attempt.cancel()
-        if self._server is not None:
-            self._server.abort()
-        if self._lease is not None:
-            self._lease.release(ending)
+        if self.server is not None:
+            self.server.abort()
+        if self.lease is not None:
+            self.lease.release(ending)
 
     # -- helpers
 
     def _send(self, data: bytes) -> None:
-        assert self._server is not None
-        self._traffic.bytes_in += len(data)
-        self._server.send(data)
-
-    def _edit(self, head: ResponseHead) -> bytes:
-        """Change a final response's head; the persistence fields to add to it."""
-        factory, log, lines = self.client.factory, self.client.log, head.lines
-        for changes in factory.response_changes:
-            head.lines = changes.apply(head.lines)
-        added = b""
-        if factory.persistence is not None and self._lease is not None:
-            added = factory.persistence.write(head, self.head.method, self._lease, self._dates)
-        if log is not None:
-            log.keep_response(lines, head.lines, added)
-        return added
-
-    def _note_end(self, ending: Ending, error: SessionError | None = None) -> None:
-        if self.client.log is not None:
-            connected, complete = self._server is not None, self.request_done
-            self.client.log.broken_off(ending, error, self.begun, connected, complete)
+        assert self.server is not None
+        self.traffic.bytes_in += len(data)
+        self.server.send(data)
 
     def _waits_for_client(self) -> bool:
         client = self.client
@@ -384,17 +396,3 @@ class Exchange:
             client, factory = self.client, self.client.factory
             waits = self._waits_for_client()
             client.patience.limit(factory.client_limit if waits else factory.server_limit)
-
-    def _count_response(self, status: int) -> None:
-        assert self._lease is not None
-        self._lease.answered_at = self.client.patience.seconds()
-        self.client.frontend.counters.responded(status)
-        self.backend.counters.responded(status)
-        self._lease.server.counters.responded(status)
-
-
-def _drop_framing(head: ResponseHead) -> None:
-    """The fields that would announce a body, or a form of it, that the client does not get."""
-    head.lines = without(head.lines, b"transfer-encoding")
-    if head.status == 204:
-        head.lines = without(head.lines, b"content-length")

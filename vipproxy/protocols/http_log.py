@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vipproxy.counters import Traffic
 from vipproxy.errors import QueueTimeout, SessionError
@@ -12,6 +12,9 @@ from vipproxy.interfaces import IBackend, ITrafficLog
 from vipproxy.logs.record import Record
 from vipproxy.protocols.http_cookie import Persistence
 from vipproxy.values import Address, Ending
+
+if TYPE_CHECKING:
+    from vipproxy.protocols.http_exchange import Exchange
 
 
 class ClientLog:
@@ -104,28 +107,18 @@ class ClientLog:
         """How the exchange ends, once its last answer is written."""
         self._end = ending, phase
 
-    def broken_off(
-        self,
-        ending: Ending,
-        error: SessionError | None,
-        begun: bool,
-        connected: bool,
-        complete: bool,
-    ) -> None:
-        """It ends without all of its response; where that has not begun, an error is answered.
-
-        `begun` is the response, `connected` the server, `complete` the request.
-        """
-        self.end(ending, self._phase(error, begun, connected, complete))
-        if begun or error is None:
+    def broken_off(self, ending: Ending, exchange: Exchange, error: SessionError | None) -> None:
+        """It ends without all of its response; where that has not begun, an error is answered."""
+        self.end(ending, self._phase(exchange, error))
+        if exchange.begun or error is None:
             self.over()
 
-    def _phase(
-        self, error: SessionError | None, begun: bool, connected: bool, complete: bool
-    ) -> str:
+    def _phase(self, exchange: Exchange, error: SessionError | None) -> str:
         """HAProxy's letter for how far it was (manual, 8.5)."""
-        if begun or connected:
-            return "H" if not begun and (complete or error is not None) else "D"
+        if exchange.begun:
+            return "D"
+        if exchange.server is not None:
+            return "H" if exchange.request_done or error is not None else "D"
         waits = self.record is not None and self.record.lease is None
         queued = waits if error is None else isinstance(error, QueueTimeout)
         return "Q" if queued else "C"
@@ -141,6 +134,12 @@ class ClientLog:
             record.bytes_in = sent or len(record.request)
             record.bytes_out = self._traffic.bytes_out - self._sent_before
         self._log.finish(record, self._backend, *self._end)
+
+
+def note_end(exchange: Exchange, ending: Ending, error: SessionError | None = None) -> None:
+    """Write down how an exchange was broken off, where that is written down."""
+    if exchange.client.log is not None:
+        exchange.client.log.broken_off(ending, exchange, error)
 
 
 def client_log(client: Any) -> ClientLog | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vipproxy.framing.http1 import HEAD_LIMIT, MalformedMessage, RequestHead
-from vipproxy.framing.http_body import BodyReader, request_body
+from vipproxy.framing.http_body import BodyReader, LengthReader, request_body
 from vipproxy.framing.http_inbox import REQUEST_START, Inbox, read_request
 
 
@@ -45,6 +45,18 @@ class RequestReader(Inbox):
         self.add(rest)
         self.done = self._body.done
         return data
+
+    @property
+    def bulk(self) -> int:
+        """Bytes of the current request's body that are to come, to be forwarded as they are."""
+        body = self._body
+        return body.left if isinstance(body, LengthReader) and not self.data else 0
+
+    def body_moved(self, left: int) -> None:
+        """All but so many of them have been moved otherwise."""
+        assert isinstance(self._body, LengthReader)
+        self._body.skip_to(left)
+        self.done = self._body.done
 
     def next(self) -> None:
         """The current request is dealt with."""

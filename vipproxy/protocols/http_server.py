@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from vipproxy.errors import BadResponse, MalformedResponse, SessionError
 from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
-from vipproxy.framing.http_body import BodyReader, CloseReader, response_body
+from vipproxy.framing.http_body import BodyReader, CloseReader, LengthReader, response_body
 from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
 from vipproxy.interfaces import IServer
 from vipproxy.protocols.http_idle import IdleConnections
@@ -43,6 +43,9 @@ class ServerUser(Protocol):
 
     def response_continued(self, data: bytes) -> None:
         """A part of the response's body, as it is to be forwarded."""
+
+    def body_follows(self, size: int) -> None:
+        """So many bytes of the response's body are to come, to be forwarded as they are."""
 
     def response_ended(self) -> None:
         """The response is complete; `ServerConnection.finish` is due."""
@@ -214,14 +217,31 @@ class ServerConnection(TwistedProtocol):
         user.response_begun(head, forward, body.framed, body.done)
         if body.done:
             self._end(user)
+        else:
+            self.offer_bulk()
 
     def _read_body(self, user: ServerUser, body: BodyReader, data: bytes) -> None:
-        """Every byte passes here; a relay could move a LengthReader's `left` bytes instead."""
         forward, beyond = body.feed(data)
         if beyond:
             self._last = True
         if forward:
             user.response_continued(forward)
+        if body.done:
+            self._end(user)
+        else:
+            self.offer_bulk()
+
+    def offer_bulk(self) -> None:
+        """The rest of the body need not come through here, if there is one and its size known."""
+        if isinstance(self._body, LengthReader) and self._user is not None:
+            self._user.body_follows(self._body.left)
+
+    def body_moved(self, left: int) -> None:
+        """All but so many bytes have followed otherwise."""
+        body, user = self._body, self._user
+        assert isinstance(body, LengthReader)
+        assert user is not None
+        body.skip_to(left)
         if body.done:
             self._end(user)
 

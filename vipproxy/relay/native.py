@@ -16,9 +16,12 @@ from vipproxy.counters import Traffic
 from vipproxy.dial.errors import dial_error
 from vipproxy.dial.native import FAILED_DIAL
 from vipproxy.interfaces import (
+    ICopyingRelay,
+    ICopyTaker,
     IDial,
     IDiallingRelay,
     IDialTaker,
+    ILendable,
     IRelaySession,
     IRelayTaker,
     Side,
@@ -47,7 +50,7 @@ SHORTEST_TICK = 0.01
 classImplements(_engine.Session, IRelaySession, IDial)
 
 
-@implementer(IDiallingRelay, IReadDescriptor)
+@implementer(IDiallingRelay, ICopyingRelay, IReadDescriptor)
 class NativeRelay:
     """Relays sockets by itself, and leaves other transports (TLS, in memory) to the Twisted engine.
 
@@ -129,6 +132,32 @@ class NativeRelay:
             taker.dial_failed(dial_error(error.errno or 0))
             return FAILED_DIAL
 
+    def copy(
+        self,
+        client: ILendable,
+        server: ILendable,
+        taker: ICopyTaker,
+        traffic: Traffic,
+        also: Traffic,
+        to_client: bool,
+        count: int,
+        client_timeout: float,
+        server_timeout: float,
+    ) -> IRelaySession:
+        self._begin(min(client_timeout, server_timeout))
+        return self._engine.copy(
+            taker,
+            client.fileno(),
+            server.fileno(),
+            traffic,
+            also,
+            to_client,
+            count,
+            client_timeout,
+            server_timeout,
+            self._reactor.seconds(),
+        )
+
     def stop(self) -> None:
         """End the threads; leave nothing with the reactor."""
         if self._reading:
@@ -162,6 +191,9 @@ class NativeRelay:
                 who.dialled(detail)
             elif kind == _engine.FAILED:
                 who.dial_failed(dial_error(detail))
+            elif kind == _engine.COPIED:
+                ending, left = detail
+                who.copied(ENDINGS[ending], left)
         except Exception:
             log.failure("a session did not end cleanly")
 
