@@ -120,6 +120,8 @@ class Counters:
     bytes_out: int = 0
     denied_requests: int = 0
     denied_responses: int = 0
+    denied_connections: int = 0
+    """Clients that were turned away as they connected; they are no sessions."""
     request_errors: int = 0
     connect_errors: int = 0
     response_errors: int = 0

@@ -109,6 +109,14 @@ class MalformedResponse(BadResponse):
     ending = Ending.PROXY
 
 
+class ResponseDenied(SessionError):
+    """A rule refuses the server's response; `status` is what the client is told instead."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class InternalError(SessionError):
     """A plugin raised, or the proxy has a fault of its own."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -12,6 +13,7 @@ from twisted.internet.interfaces import IProtocol
 from zope.interface import implementer
 
 from vipproxy.config.options import FrontendConfig, FrontendOptions
+from vipproxy.config.userlists import UserlistOptions
 from vipproxy.counters import Counters, Traffic
 from vipproxy.interfaces import (
     IBackend,
@@ -26,7 +28,10 @@ from vipproxy.interfaces import (
     Side,
 )
 from vipproxy.limits import SessionLimit
-from vipproxy.sockets import attach
+from vipproxy.rules.choice import compile_admission
+from vipproxy.rules.conditions import Scope
+from vipproxy.rules.subject import Subject
+from vipproxy.sockets import attach, local_of
 from vipproxy.values import Address, FrontendSnapshot
 
 
@@ -45,8 +50,11 @@ class Frontend:
     counters: Counters = field(factory=Counters)
     log: ITrafficLog | None = None
     stopping: bool = False
+    strangers: int = 0
+    """Clients of whom another proxy has not told yet who they are (`accept-proxy`)."""
     listeners: Sequence[IListener] = ()
     """Told to go on when the frontend was full and is no more."""
+    userlists: Mapping[str, UserlistOptions] = field(factory=dict)
     name: str = field(init=False)
     options: FrontendOptions = field(init=False)
     backend: IBackend | None = field(init=False)
@@ -69,7 +77,8 @@ class Frontend:
     @property
     def room(self) -> int:
         """Clients that may still come; none where it is not positive."""
-        return min(self.options.maxconn - len(self._clients), self.limit.room)
+        room = min(self.options.maxconn - len(self._clients), self.limit.room)
+        return room - self.strangers
 
     def opened(self, client: IClosable) -> Traffic:
         traffic = self._clients.get(client)
@@ -137,3 +146,23 @@ class Frontend:
         waiting, self._drained = self._drained, []
         for deferred in waiting:
             deferred.callback(None)
+
+
+Admission = Callable[[Address, socket.socket], bool]
+
+
+def admission(frontend: Frontend) -> Admission | None:
+    """What says whether a client is let in, and counts those who are not; None: all are."""
+    scope = Scope(frontend, frontend.options.acl)
+    admits = compile_admission(frontend.options.tcp_request_connection, scope)
+    if admits is None:
+        return None
+
+    def admitted(peer: Address, sock: socket.socket) -> bool:
+        destination = frontend.destination or local_of(sock)
+        if admits(Subject(peer, destination, frontend.name)):
+            return True
+        frontend.counters.denied_connections += 1
+        return False
+
+    return admitted

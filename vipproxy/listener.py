@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -16,10 +18,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.frontend import Frontend
+from vipproxy.announced import AnnouncedSocket, Stranger, Welcome
+from vipproxy.frontend import Frontend, admission
 from vipproxy.interfaces import IListener, ISocketFactory
 from vipproxy.sockets import (
     ANY_HOST,
+    NON_BLOCKING_STREAM,
     accept_batch,
     accepted_socket,
     hang_up,
@@ -47,8 +51,14 @@ class Listener:
     def __init__(self, address: Address, frontend: Frontend, factory: IProtocolFactory) -> None:
         self._frontend, self._factory = frontend, factory
         self._reactor = frontend.clock
+        self._admits = admission(frontend)
         takes_sockets = ISocketFactory.providedBy(factory)
-        self._hand_over = self._hand_socket_over if takes_sockets else self._hand_transport_over
+        self._let_in = self._hand_socket_over if takes_sockets else self._hand_transport_over
+        if frontend.options.accept_proxy:
+            welcome = self._take_socket if takes_sockets else self._take_transport
+            self._let_in = partial(self._await_header, welcome)
+        self._hand_over = self._let_in if self._admits is None else self._screen
+        self._strangers: set[Stranger] = set()
         self._accepting = False
         self._reading = False
         self._pause: IDelayedCall | None = None
@@ -56,7 +66,8 @@ class Listener:
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
         self.address = local_of(self._socket)
-        self.destination = None if address.host in ANY_HOST else self.address
+        anywhere = address.host in ANY_HOST or frontend.options.accept_proxy
+        self.destination = None if anywhere else self.address
 
     def start(self) -> None:
         """Begin to accept."""
@@ -74,6 +85,8 @@ class Listener:
             self._pause = None
         self._suspend()
         self._socket.close()
+        for stranger in list(self._strangers):
+            stranger.close()
 
     def resume(self) -> None:
         """There may be room again."""
@@ -104,10 +117,30 @@ class Listener:
         for descriptor, host, port in accepted:
             self._hand_over(descriptor, Address(host, port))
 
+    def _screen(self, descriptor: int, peer: Address) -> None:
+        """`tcp-request-connection`."""
+        sock = accepted_socket(descriptor, self._family)
+        assert self._admits is not None
+        if self._admits(peer, sock):
+            self._let_in(sock.detach(), peer)
+        else:
+            sock.close()
+
+    def _await_header(self, welcome: Welcome, descriptor: int, peer: Address) -> None:
+        """`accept-proxy`."""
+        sock = AnnouncedSocket(self._family, NON_BLOCKING_STREAM, 0, descriptor)
+        self._strangers.add(Stranger(sock, peer, self._frontend, welcome, self._stranger_gone))
+
+    def _stranger_gone(self, stranger: Stranger) -> None:
+        self._strangers.discard(stranger)
+        self.resume()
+
     # A factory that raises loses the client that it was given, and no more.
 
     def _hand_socket_over(self, descriptor: int, peer: Address) -> None:
-        sock = accepted_socket(descriptor, self._family)
+        self._take_socket(accepted_socket(descriptor, self._family), peer)
+
+    def _take_socket(self, sock: socket.socket, peer: Address) -> None:
         try:
             self._factory.socketAccepted(sock, peer)  # type: ignore[attr-defined]
         except Exception:
@@ -123,10 +156,27 @@ class Listener:
             transport = None
         if transport is None:
             os.close(descriptor)
-            return
-        self._frontend.opened(transport)  # counted also where the protocol is a stranger
+        else:
+            self._begin(protocol, transport)
+
+    def _take_transport(self, sock: socket.socket, peer: Address) -> None:
+        frontend = self._frontend
         try:
-            protocol.makeConnection(transport)  # type: ignore[union-attr]
+            protocol = self._factory.buildProtocol(twisted_address(peer.host, peer.port))
+            adopt = frontend.transports.adopt
+            transport = adopt(sock, protocol, peer, frontend.closed) if protocol else None
+        except Exception:
+            self._failed()
+            transport = None
+        if transport is None:
+            sock.close()
+        else:
+            self._begin(protocol, transport)
+
+    def _begin(self, protocol: Any, transport: Any) -> None:
+        self._frontend.opened(transport)  # counted also where the protocol is not one of ours
+        try:
+            protocol.makeConnection(transport)
         except Exception:
             self._failed()
             hang_up(transport)

@@ -98,6 +98,7 @@ class ProxyService(Service):
             self,
             self.backends,
             self._limit,
+            userlists={each.name: each.options for each in self.config.userlists},
         )
         if self._outlet is not None and is_logged(config, self.config.options.log_targets):
             counters = frontend.counters

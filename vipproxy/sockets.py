@@ -23,7 +23,7 @@ IP_FREEBIND = getattr(socket, "IP_FREEBIND", 15)
 IPV6_FREEBIND = 78
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
 
-_NON_BLOCKING_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+NON_BLOCKING_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 ANY_HOST = frozenset({"0.0.0.0", "::"})
 """Hosts of a bind to all addresses: each client calls one of them."""
@@ -41,7 +41,7 @@ def family_of(address: Address) -> socket.AddressFamily:
 
 def stream_socket(address: Address) -> socket.socket:
     """A non-blocking TCP socket of the address's family."""
-    return socket.socket(family_of(address), _NON_BLOCKING_STREAM)
+    return socket.socket(family_of(address), NON_BLOCKING_STREAM)
 
 
 def listening_socket(address: Address, backlog: int) -> socket.socket:
@@ -88,7 +88,7 @@ def accept_batch(listening: socket.socket, limit: int) -> list[Accepted]:
 
 def accepted_socket(descriptor: int, family: int) -> socket.socket:
     """The socket of a descriptor from `accept_batch`, without asking the kernel what it is."""
-    return socket.socket(family, _NON_BLOCKING_STREAM, 0, descriptor)
+    return socket.socket(family, NON_BLOCKING_STREAM, 0, descriptor)
 
 
 SocketOption = tuple[int, int, int]

@@ -119,6 +119,8 @@ class Ending(Enum):
     BACKUP_RELIEVED = "U"
     KILLED = "K"
     PROXY = "P"
+    LOCAL = "L"
+    """The proxy has answered by itself, as it was told to."""
     INTERNAL = "I"
 
 

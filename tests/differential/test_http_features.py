@@ -325,6 +325,29 @@ USERS = (
 )  # fmt: skip
 
 
+class ClosingTests(Case):
+    """Connections that end after one request."""
+
+    def settings(self, port: int) -> dict[str, tuple[str, str, str, str]]:
+        theirs, ours = f"server s 127.0.0.1:{port}", f"server s = 127.0.0.1:{port}"
+        return {
+            "both": ("option httpclose", theirs, "httpclose = on", ours),
+            "servers": ("option http-server-close", theirs, "http-reuse = never", ours),
+        }
+
+    async def test_closed(self) -> None:
+        """The client, whatever it asks for, is told so, and so is the server."""
+        kept = LAST.replace(b"Connection: close\r\n", b"")
+        old = b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+        await self.assert_same("both", old)
+        for request in (kept, LAST, kept + kept):
+            got, seen = await self.assert_same("both", request)
+            self.assertEqual(got.count(b"connection: close\r\n"), 1)
+            self.assertIn(b"connection: close\r\n", seen[0])
+        _, seen = await self.assert_same("servers", LAST)
+        self.assertIn(b"connection: close\r\n", seen[0])
+
+
 class KeyTests(Case):
     """The hashes differ, and so do the servers; but what has one key there has one here."""
 

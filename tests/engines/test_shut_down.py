@@ -155,9 +155,9 @@ class IdleTests(ContractCase):
 
     def test_traffic_of_either_direction(self) -> None:
         """Bytes in either direction keep both sides; the timeout counts from the last."""
-        session = self.session(client_timeout=1.0, server_timeout=1.0)
+        session = self.session(client_timeout=2.0, server_timeout=2.0)
         began = self.loop.reactor.seconds()
-        for _ in range(7):
+        for _ in range(11):
             session.server.send(b".")
             self.assertEqual(self.loop.receive(session.client, 1), b".")
             self.loop.turn(0.2)

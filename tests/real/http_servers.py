@@ -25,7 +25,7 @@ from twisted.web.wsgi import WSGIResource
 from tests.real.galera import LOOPBACK, free_ports, wait_until
 from tests.support import require
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 # -- nginx
 

@@ -21,7 +21,7 @@ from tests.real.test_statistics_page import BROWSER
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 
-LIMIT = 60.0
+LIMIT = 100.0
 BLOCKS = 128
 SIZE = BLOCKS * len(BLOCK)
 """8 MiB."""
@@ -180,7 +180,9 @@ class NginxTests(ClientCase):
 
     async def test_wrk(self) -> None:
         """wrk finds no wrong status and no broken connection."""
-        said = await self.run_client("wrk", "-t1", "-c16", "-d1s", f"{self.url}/hello")
+        said = await self.run_client(
+            "wrk", "-t1", "-c16", "-d1s", "--timeout", "30s", f"{self.url}/hello"
+        )
         self.assertIn("requests in", said)
         self.assertNotIn("Non-2xx", said)
         self.assertNotIn("Socket errors", said)

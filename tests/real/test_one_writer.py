@@ -18,7 +18,8 @@ from tests.real.haproxy_peer import Haproxy, Peer, Target, Vipproxy
 from tests.real.watch import Watch
 from tests.real.writers import Writers, make_table, stored_by_all
 from vipproxy.config import load
-from vipproxy.config.options import BackendConfig, CheckOptions
+from vipproxy.config.options import BackendConfig
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.plugins import Catalog
 
 CLUSTERCHECK = "http interval=500ms"

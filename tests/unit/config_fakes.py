@@ -9,6 +9,7 @@ from zope.interface import implementer
 
 from vipproxy.config import (
     DURATION,
+    FLAG,
     FLAG_WORD,
     SECRET,
     TEXT,
@@ -26,6 +27,7 @@ from vipproxy.interfaces import IPluginCatalog
 class HttpOptions:
     timeout_tunnel: float = option(DURATION, default=3600.0, help="of upgraded connections")
     monitor_uri: str | None = option(TEXT, default=None, help="answered by the proxy itself")
+    push: bool = option(FLAG, default=False, help="waits", unsupported="'push' does not work yet")
 
 
 @frozen

@@ -219,7 +219,6 @@ class FakeBackend:
     servers: list[FakeServer]
     name: str = "pool"
     counters: Counters = field(factory=Counters)
-    waiting: int = 0
     watchers: list[Any] = field(factory=list)
 
     def lease(self, request: Any, taker: Any) -> None:
@@ -230,6 +229,17 @@ class FakeBackend:
 
     def server_of_cookie(self, value: str) -> FakeServer | None:
         return next((each for each in self.servers if each.cookie == value), None)
+
+    @property
+    def usable_servers(self) -> int:
+        return len(self.servers)
+
+    @property
+    def queued(self) -> int:
+        return 0
+
+    def is_usable(self, server: str) -> bool:
+        return any(each.name == server for each in self.servers)
 
     def watch(self, watcher: Any) -> None:
         self.watchers.append(watcher)
@@ -331,6 +341,7 @@ class FakeRelay:
 @define
 class FakeFrontendOptions:
     timeout_client: float = 30.0
+    acl: Any = ()
 
 
 @implementer(IFrontend)
@@ -348,6 +359,11 @@ class FakeFrontend:
     log: Any = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
+    userlists: dict[str, Any] = field(factory=dict)
+
+    @property
+    def backends(self) -> dict[str, FakeBackend]:
+        return {self.backend.name: self.backend}
 
     def backend_named(self, name: str) -> FakeBackend:
         return self.backend

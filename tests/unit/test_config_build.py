@@ -23,7 +23,8 @@ from tests.unit.config_fakes import (
     report,
 )
 from vipproxy.config import Loaded, load, loads
-from vipproxy.config.options import BackendOptions, CheckOptions, FrontendOptions, GlobalOptions
+from vipproxy.config.options import BackendOptions, FrontendOptions, GlobalOptions
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.errors import ConfigError
 from vipproxy.values import Address
 
@@ -222,8 +223,8 @@ server n2 = 127.0.0.1:80 weight=300
 
     def test_unsupported(self) -> None:
         """What is known but does not work yet is refused in so many words."""
-        expected = ["9:1: error: 'accept-proxy' is not supported yet"]
-        self.assertEqual(heads(text(frontend="accept-proxy = on")), expected)
+        expected = ["9:1: error: 'push' does not work yet"]
+        self.assertEqual(heads(text(frontend="push = on", protocol="http")), expected)
 
     def test_other_sections(self) -> None:
         """A key that is right elsewhere is sent there."""

@@ -13,11 +13,11 @@ from vipproxy.config.kinds import BadValue, Kind
 from vipproxy.config.options import (
     CheckOptions,
     KeepaliveOptions,
-    ServerOptions,
     StatsSocketOptions,
     StickOptions,
 )
 from vipproxy.config.records import Chosen, PluginLine, plugin, record
+from vipproxy.config.server_options import ServerOptions
 from vipproxy.values import Address
 
 SERVER = record(ServerOptions)

@@ -45,6 +45,18 @@ class Scripted:
         return Scripted.answer()
 
 
+@implementer(ICheckPlugin)
+class Aimed:
+    """Remembers what it was aimed at."""
+
+    options = None
+    targets: list[CheckTarget] = []
+
+    def probe(self, target: CheckTarget, options: Any) -> CheckResult:
+        self.targets.append(target)
+        return PASS
+
+
 class MonitorCase(SynchronousTestCase):
     def setUp(self) -> None:
         Patient.probes.clear()
@@ -102,6 +114,24 @@ class Pace(MonitorCase):
         self.assertEqual(len(Patient.times), 1)
         self.wait(0.06)
         self.assertEqual(len(Patient.times), 2)
+
+    def test_own_pace(self) -> None:
+        """A server may have intervals of its own."""
+        self.pool("interval=200ms", "")
+        for _ in range(5):
+            self.wait(0.25)
+            self.answer()
+        names = [name for name, _ in Patient.times]
+        self.assertGreater(names.count("s1"), names.count("s2") + 1)
+
+    def test_own_address(self) -> None:
+        """check-addr and check-port say where a server is probed."""
+        plugin = "check = tests.unit.test_monitor:Aimed port=9"
+        Aimed.targets.clear()
+        self.pool("check-addr=127.0.0.9 check-port=8", "check-addr=::1", check=plugin)
+        self.wait(0.05)
+        found = [str(target.address) for target in Aimed.targets]
+        self.assertEqual(found, ["127.0.0.9:8", "[::1]:9"])
 
     def test_one_at_a_time(self) -> None:
         """While a check of a server runs, no other of it begins."""

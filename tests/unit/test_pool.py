@@ -416,6 +416,43 @@ class Backups(SynchronousTestCase):
         pool.set_admin_state("s1", AdminState.MAINT)
         self.assertEqual({ask(pool).server for _ in range(3)}, {"s2"})
 
+    def test_all_backups(self) -> None:
+        """With all-backups they share the clients, and nobody comes before them."""
+        pool = make_pool("all-backups = on\n" + servers("", "backup", "backup"))
+        self.assertEqual({ask(pool).server for _ in range(4)}, {"s1"})
+        pool.set_admin_state("s1", AdminState.MAINT)
+        self.assertEqual({ask(pool).server for _ in range(4)}, {"s2", "s3"})
+        self.assertEqual(pool.usable_servers, 2)
+
+
+class OneServersOwn(SynchronousTestCase):
+    """What a server says for itself, and not as its backend."""
+
+    def test_judgement(self) -> None:
+        """rise and fall of one server."""
+        pool = make_pool(CHECKED + servers("fall=1 rise=3", ""))
+        judge(pool, PASS)
+        fail(pool, "s1", 1)
+        fail(pool, "s2", 1)
+        self.assertEqual([each.status for each in pool.servers], ["DOWN", "UP 2/3"])
+        judge(pool, PASS, "s1")
+        self.assertEqual(pool.servers[0].status, "DOWN 1/3")
+        shown = pool.snapshot("tcp", 1, 1).servers
+        self.assertEqual([(each.rise, each.fall) for each in shown], [(3, 1), (2, 3)])
+
+    def test_mark_down(self) -> None:
+        """on-marked-down of one server, against the backend's."""
+        for backend, own, ended in (
+            ("", "on-marked-down=shutdown-sessions", [Ending.MARKED_DOWN]),
+            ("on-marked-down = shutdown-sessions\n", "on-marked-down=none", []),
+            ("on-marked-down = shutdown-sessions\n", "", [Ending.MARKED_DOWN]),
+        ):
+            pool = make_pool(CHECKED + backend + servers(own))
+            judge(pool, PASS)
+            client = ask(pool)
+            fail(pool, "s1")
+            self.assertEqual(client.ended, ended)
+
 
 class UsedAlone(SynchronousTestCase):
     def test_acquire(self) -> None:

@@ -80,8 +80,8 @@ def frontend_row(frontend: FrontendSnapshot, now: float) -> Row:
         "req_tot": counters.requests,
         "conn_rate": counters.session_rate.per_second(now),
         "conn_rate_max": counters.session_rate.highest,
-        "conn_tot": counters.sessions_total,
-        "dcon": 0,
+        "conn_tot": counters.sessions_total + counters.denied_connections,
+        "dcon": counters.denied_connections,
         "dses": 0,
     }
     if frontend.mode == "http":

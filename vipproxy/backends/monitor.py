@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from vipproxy.backends.server import Server
 from vipproxy.checks import CheckFailed
-from vipproxy.config.options import CheckOptions
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.futures import as_deferred
 from vipproxy.interfaces import CheckTarget
 from vipproxy.values import Address, AdminState, CheckResult, CheckStatus
@@ -58,10 +58,12 @@ class Monitor(Service):
         check = pool.options.check
         checked = [server for server in pool.servers if server.ledger is not None]
         for i, server in enumerate(checked):
+            pace = pool.pace_of(server.config)
             assert check is not None
-            spread = check.common.interval * i / len(checked)
+            assert pace is not None
+            spread = pace.interval * i / len(checked)
             self._loops[server] = CheckLoop(
-                pool, server, check.plugin, check.options, check.common, reactor, spread
+                pool, server, check.plugin, check.options, pace, reactor, spread
             )
 
     def startService(self) -> None:
@@ -107,13 +109,14 @@ class CheckLoop:
             address=self._address(),
             timeout=options.interval if options.timeout is None else options.timeout,
             reactor=reactor,
+            steps=pool.options.tcp_check or pool.options.http_check,
         )
 
     def _address(self) -> Address:
         """The server's own check-port first, then the check's port, then the server's port."""
-        own = self._server.config.options.check_port
-        address = self._server.address
-        return evolve(address, port=own or self._options.port or address.port)
+        own, address = self._server.config.options, self._server.address
+        port = own.check_port or self._options.port or address.port
+        return Address(own.check_addr or address.host, port)
 
     def start(self, delay: float) -> None:
         self._next = self._reactor.callLater(delay, self._check)

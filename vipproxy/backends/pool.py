@@ -19,7 +19,8 @@ from vipproxy.backends.selection import Selection
 from vipproxy.backends.server import Server
 from vipproxy.backends.stick import Pin, StickTable
 from vipproxy.backends.verdicts import Verdicts
-from vipproxy.config.options import BackendConfig, CheckOptions, ServerConfig
+from vipproxy.config.options import BackendConfig, ServerConfig
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.counters import Counters
 from vipproxy.errors import (
     ConnectFailed,
@@ -90,16 +91,18 @@ class Pool(MultiService):
 
     def new_ledger(self, config: ServerConfig) -> Ledger | None:
         """A ledger for a server of which nothing is known; None where it is not checked."""
-        check = self.check_options
-        if check is None or not config.options.check:
+        check = self.pace_of(config)
+        if check is None:
             return None
         up = self.options.initial_state == "up"
         return Ledger.starting(check.rise, check.fall, up, check.hold_down)
 
-    @property
-    def check_options(self) -> CheckOptions | None:
-        """Pace and judgement of the checks; None for a backend without them."""
-        return self.options.check.common if self.options.check else None
+    def pace_of(self, config: ServerConfig) -> CheckOptions | None:
+        """Pace and judgement of a server's checks; None where it is not checked."""
+        check = self.options.check
+        if check is None or not config.options.check:
+            return None
+        return config.options.pace(check.common)
 
     def stopService(self) -> Any:
         """Stop checking; whoever still waits is refused."""
@@ -133,12 +136,20 @@ class Pool(MultiService):
         if waiter is not None:
             self._leave(waiter)
 
-    @property
-    def waiting(self) -> int:
-        return len(self._waiters)
-
     def server_of_cookie(self, value: str) -> Server | None:
         return self.selection.of_cookie(value)
+
+    @property
+    def usable_servers(self) -> int:
+        return len(self.selection.usable)
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiters)
+
+    def is_usable(self, server: str) -> bool:
+        found = self.selection.named(server)
+        return found is not None and found.usable
 
     def watch(self, watcher: IServerWatcher) -> None:
         self.watchers.append(watcher)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vipproxy.backends.server import Server
-from vipproxy.config.options import CheckOptions
+from vipproxy.config.server_options import CheckOptions
 from vipproxy.counters import Counters, Timing
 from vipproxy.interfaces import ILease
 from vipproxy.values import AdminState, BackendSnapshot, ServerSnapshot
@@ -23,7 +23,7 @@ def backend_snapshot(
     pins = pool.pins.as_mapping() if pool.pins else {}
     pinned = set(pins.values())
     servers = tuple(
-        server_snapshot(each, now, pool.check_options, each.name in pinned)
+        server_snapshot(each, now, pool.pace_of(each.config), each.name in pinned)
         for each in selection.servers
     )
     used = [each.since_session for each in servers if each.since_session is not None]

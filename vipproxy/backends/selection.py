@@ -27,7 +27,7 @@ class Selection:
     queue: Queue = field(factory=Queue)
     """For clients whom any server may serve; each server has one for those bound to it."""
     usable: list[Server] = field(factory=list)
-    """Active servers; without any, the first usable backup alone, as HAProxy does."""
+    """Active servers; without any, the first usable backup alone, or all (`all-backups`)."""
     _limited: bool = field(default=False, init=False)
     """Some usable server has a maxconn."""
     _by_name: dict[str, Server] = field(factory=dict, init=False)
@@ -40,7 +40,7 @@ class Selection:
         """A server has changed: find out again who is usable."""
         usable = [server for server in self.servers if server.usable]
         active = [server for server in usable if not server.backup]
-        self.usable = active or usable[:1]
+        self.usable = active or (usable if self.options.all_backups else usable[:1])
         self._limited = any(server.maxconn for server in self.usable)
         self._by_name = {server.name: server for server in self.servers}
         self._by_cookie = {s.cookie: s for s in self.servers if s.cookie is not None}

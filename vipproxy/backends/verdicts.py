@@ -101,7 +101,7 @@ class Verdicts:
         self.refresh(server)
         self._settle(server)
         sessions, requeued = sum(each.established for each in server.leases), len(server.queue)
-        if self._pool.options.shuts_sessions_down:
+        if self._shuts_sessions_down(server):
             self._end_sessions(server, Ending.MARKED_DOWN)
         for watcher in self._pool.watchers:
             watcher.server_fell(server)
@@ -110,6 +110,12 @@ class Verdicts:
         self._announce(server, text + left, "alert")
         self._tell_if_none(had_usable)
         self._pool.serve_all()
+
+    def _shuts_sessions_down(self, server: Server) -> bool:
+        own = server.config.options.on_marked_down
+        if own is None:
+            return self._pool.options.shuts_sessions_down
+        return own == "shutdown-sessions"
 
     def _rose(self, server: Server, text: str, counted: bool = False) -> None:
         """More may be possible than before; or, as it is drained, nothing at all."""

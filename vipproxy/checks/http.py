@@ -8,15 +8,16 @@ from typing import Any
 from attrs import frozen
 from zope.interface import implementer
 
-from vipproxy.checks import CheckFailed, words_of_peer
-from vipproxy.checks.conversation import RECEIVE_LIMIT, Conversation, conversation
+from vipproxy.checks import CheckFailed
+from vipproxy.checks.conversation import conversation
+from vipproxy.checks.http_answer import Answer
+from vipproxy.config.check_steps import Expect, Request
 from vipproxy.config.declare import option
 from vipproxy.config.kinds import BadValue
 from vipproxy.interfaces import CheckTarget, ICheckPlugin
 from vipproxy.values import CheckResult, CheckStatus
 
 _CODE = re.compile(r"[1-9](\d\d|xx)")
-_STATUS_LINE = re.compile(rb"HTTP/\d\.\d +(\d{3})(?: +([^\r\n]*))?\r?(?:\n|$)")
 
 
 @frozen
@@ -29,6 +30,8 @@ class StatusSet:
         return str(code) in self.words or f"{code // 100}xx" in self.words
 
 
+PLAIN = Request()
+"""Without ``http-check = send ...``."""
 PASSES_BY_DEFAULT = StatusSet(("2xx", "3xx"))
 
 
@@ -112,35 +115,34 @@ class HttpCheck:
     async def probe(self, target: CheckTarget, options: HttpCheckOptions) -> CheckResult:
         """L7_OK with the status code, or CheckFailed.
 
-        L7_STATUS: a status that is not expected; L7_RESPONSE: no HTTP status line.
+        L7_STATUS: a status that is not expected; L7_RESPONSE: no HTTP status line, or a body
+        that is not expected (``http-check = expect string ...``).
         """
+        actions = [step.action for step in target.steps]
+        send = next((each for each in actions if isinstance(each, Request)), PLAIN)
+        expects = [each for each in actions if isinstance(each, Expect)]
         async with conversation(target) as peer:
-            peer.write(request(options))
-            code, reason = await _status(peer)
-        if code not in options.expect:
-            raise CheckFailed(CheckStatus.L7_STATUS, reason, code)
-        return CheckResult(CheckStatus.L7_OK, reason, code)
+            peer.write(request(options, send))
+            answer = Answer(peer)
+            await answer.read_status()
+            for expect in expects:
+                await answer.check(expect)
+        if not expects and answer.code not in options.expect:
+            raise CheckFailed(CheckStatus.L7_STATUS, answer.reason, answer.code)
+        return CheckResult(CheckStatus.L7_OK, answer.reason, answer.code)
 
 
-def request(options: HttpCheckOptions) -> bytes:
+def request(options: HttpCheckOptions, send: Request = PLAIN) -> bytes:
     """The bytes of the request: by default what HAProxy 2.6 sends, ``OPTIONS / HTTP/1.0``."""
-    host = f"Host: {options.host}\r\n" if options.host else ""
-    return f"{options.method} {options.path} HTTP/1.0\r\n{host}\r\n".encode("ascii")
-
-
-async def _status(peer: Conversation) -> tuple[int, str]:
-    """Code and reason phrase of the answer's status line."""
-    answer = b""
-    while b"\n" not in answer and len(answer) < RECEIVE_LIMIT:
-        data = await peer.read()
-        if not data:
-            break
-        answer += data
-    match = _STATUS_LINE.match(answer)
-    if match is None:
-        raise CheckFailed(CheckStatus.L7_RESPONSE, _what_is_wrong(answer))
-    return int(match[1]), words_of_peer((match[2] or b"").decode("latin-1"))
-
-
-def _what_is_wrong(answer: bytes) -> str:
-    return "not an HTTP status line" if answer else "closed without an answer"
+    method, uri = send.method or options.method, send.uri or options.path
+    version = send.version or "HTTP/1.0"
+    names = {name.lower() for name, _ in send.headers}
+    headers = list(send.headers)
+    if options.host and "host" not in names:
+        headers.insert(0, ("Host", options.host))
+    if version == "HTTP/1.1":
+        headers.append(("Connection", "close"))
+    if send.body:
+        headers.append(("Content-Length", str(len(send.body))))
+    lines = [f"{method} {uri} {version}", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + send.body

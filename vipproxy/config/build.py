@@ -19,6 +19,7 @@ from vipproxy.config.drafts import (
     Origin,
     ServerDraft,
     Use,
+    UserlistDraft,
 )
 from vipproxy.config.ini import is_name
 from vipproxy.config.kinds import BackendNames, BadValue, Kind, at, is_secret, suggest
@@ -30,16 +31,19 @@ from vipproxy.config.options import (
     FrontendOptions,
     GlobalOptions,
     ServerConfig,
-    ServerOptions,
 )
 from vipproxy.config.problems import Problems
 from vipproxy.config.records import Chosen, PluginLine, record
+from vipproxy.config.rule_kinds import PAGE, USE_BACKEND, USE_TCP_BACKEND, UseBackend
+from vipproxy.config.server_options import ServerOptions
+from vipproxy.config.userlists import UserlistConfig, UserlistOptions
 from vipproxy.interfaces import IPluginCatalog
 
 _SECTION_OPTIONS: dict[str, type] = {
     "global": GlobalOptions,
     "frontend": FrontendOptions,
     "backend": BackendOptions,
+    "userlist": UserlistOptions,
 }
 _NOT_IN_DEFAULTS = ("bind",)
 _SERVER = record(ServerOptions)
@@ -59,6 +63,7 @@ def cluster_config(draft: ClusterDraft, path: str) -> ClusterConfig:
         tuple(each.config for each in draft.frontends),
         tuple(each.config for each in draft.backends),
         path,
+        tuple(each.config for each in draft.userlists),
     )
 
 
@@ -69,10 +74,10 @@ class _Builder:
 
     def cluster(self, document: Document) -> ClusterDraft:
         global_: GlobalDraft | None = None
-        frontends, backends = [], []
+        frontends, backends, userlists = [], [], []
         defaults: Origins = {}
         for section in document.sections:
-            own = {each.key: Origin(section, each) for each in section.settings}
+            own = _origins(section)
             if section.kind == "defaults":
                 self._check_defaults(own)
                 defaults = own
@@ -80,9 +85,11 @@ class _Builder:
                 global_ = self._global(section, own)
             elif section.kind == "frontend":
                 frontends.append(self._frontend(section, own, defaults))
+            elif section.kind == "userlist":
+                userlists.append(self._userlist(section, own))
             else:
                 backends.append(self._backend(section, own, defaults))
-        return ClusterDraft(global_, tuple(frontends), tuple(backends))
+        return ClusterDraft(global_, tuple(frontends), tuple(backends), tuple(userlists))
 
     # -- sections -----------------------------------------------------------------------------
 
@@ -90,6 +97,11 @@ class _Builder:
         self._refuse_unknown(section, own, options_of(GlobalOptions))
         options = self._options(GlobalOptions, section, own)
         return GlobalDraft(section, own, options)
+
+    def _userlist(self, section: Section, own: Origins) -> UserlistDraft:
+        self._refuse_unknown(section, own, options_of(UserlistOptions))
+        options = self._options(UserlistOptions, section, own)
+        return UserlistDraft(section, own, UserlistConfig(section.name, options))
 
     def _frontend(self, section: Section, own: Origins, defaults: Origins) -> FrontendDraft:
         options = self._options(FrontendOptions, section, {**defaults, **own})
@@ -100,7 +112,7 @@ class _Builder:
             self._refuse_unknown(section, own, known)
         origins = _effective(known, own, defaults)
         protocol_options = self._options(extra, section, origins) if extra else None
-        uses = tuple(_uses(options, protocol_options))
+        uses = tuple(_uses(options, protocol_options, origins))
         names = tuple(dict.fromkeys(use.backend for use in uses))
         config = FrontendConfig(section.name, options, protocol_options, names)
         return FrontendDraft(section, origins, config, uses)
@@ -130,12 +142,13 @@ class _Builder:
     def _check_defaults(self, own: Origins) -> None:
         """Every key must mean something to somebody, and every value must be readable."""
         known = {**options_of(BackendOptions), **options_of(FrontendOptions)}
-        if not own.keys() <= known.keys():
+        if not {key_declared(key) for key in own} <= known.keys():
             known.update(self._protocol_options())
         known = {key: it for key, it in known.items() if _may_be_default(key, it[1])}
         for key, origin in own.items():
-            if key in known:
-                self._read(known[key][1], origin)
+            found = known.get(key_declared(key))
+            if found is not None:
+                self._read(found[1], origin)
             else:
                 self._unknown_key(origin, known)
 
@@ -149,6 +162,8 @@ class _Builder:
             default = getattr(attrs.fields(cls), field).default
             if option.names is not None:
                 value = self._named(key, option, option.names, origins)
+            elif key in origins and option.repeated:
+                value = self._repeated(option, origins[key])
             elif key in origins:
                 value = self._read(option, origins[key])
             elif isinstance(default, Chosen):
@@ -170,16 +185,25 @@ class _Builder:
 
         Names that differ in their case alone are one name.
         """
-        found: dict[str, tuple[Any, Any]] = {}
+        found: list[tuple[Any, Any]] = []
+        seen: set[str] = set()
         for each, origin in origins.items():
-            if _declared(each) != key:
+            if key_declared(each) != key:
                 continue
-            name, value = self._name(names, origin), self._read(option, origin)
-            if name is not None and name.lower() in found:
+            name, values = self._name(names, origin), self._repeated(option, origin)
+            if name is None:
+                continue
+            if name.lower() in seen and not option.repeated:
                 self._at_key(origin, f"'{each}' is given twice in {origin.section.label}")
-            elif name is not None and value is not None:
-                found[name.lower()] = name, value
-        return tuple(found.values())
+                continue
+            seen.add(name.lower())
+            found += [(name, value) for value in values]
+        return tuple(found)
+
+    def _repeated(self, option: Option, origin: Origin) -> tuple[Any, ...]:
+        """The values of all settings of a key; those that cannot be read are left out."""
+        values = [self._read(option, attrs.evolve(origin, setting=s)) for s in origin.settings]
+        return tuple(value for value in values if value is not None)
 
     def _name(self, names: Kind[Any], origin: Origin) -> Any:
         try:
@@ -247,7 +271,7 @@ class _Builder:
 
     def _refuse_unknown(self, section: Section, own: Origins, known: Mapping[str, Any]) -> None:
         for key, origin in own.items():
-            if _declared(key) not in known:
+            if key_declared(key) not in known:
                 self._unknown_key(origin, known)
 
     def _unknown_key(self, origin: Origin, known: Mapping[str, Any]) -> None:
@@ -258,14 +282,14 @@ class _Builder:
     def _other_home(self, key: str, kind: str) -> str:
         """A hint for keys that are right elsewhere, and for HAProxy's keywords."""
         for other, cls in _SECTION_OPTIONS.items():
-            if other != kind and _declared(key) in options_of(cls):
+            if other != kind and key_declared(key) in options_of(cls):
                 return f"it belongs in a [{other}] section"
         if kind != "backend" and _is_server(key):
             return "it belongs in a [backend] section"
         for _, option in options_of(_SECTION_OPTIONS.get(kind, FrontendOptions)).values():
             if option.haproxy and _bare(option.haproxy) == _bare(key):
                 return f"HAProxy's '{option.haproxy}' is '{option.key}' here"
-        if kind == "frontend" and _declared(key) in self._protocol_options():
+        if kind == "frontend" and key_declared(key) in self._protocol_options():
             return "other protocols have it, this one has not"
         return ""
 
@@ -281,20 +305,30 @@ class _Builder:
         self.problems.error(message, setting.line, setting.column, len(setting.key), hint)
 
 
+def _origins(section: Section) -> dict[str, Origin]:
+    """Where each key stands, in the order of their first settings."""
+    found: dict[str, list[Setting]] = {}
+    for each in section.settings:
+        found.setdefault(each.key, []).append(each)
+    return {key: Origin(section, first, tuple(later)) for key, (first, *later) in found.items()}
+
+
 def _effective(known: Mapping[str, Any], own: Origins, defaults: Origins) -> Origins:
     """The section's own settings, and those of [defaults] that mean something to it."""
     both = {**defaults, **own}
-    return {key: origin for key, origin in both.items() if _declared(key) in known}
+    return {key: origin for key, origin in both.items() if key_declared(key) in known}
 
 
-def _declared(key: str) -> str:
+def key_declared(key: str) -> str:
     """The key under which a key is declared: another one where it has a name in it."""
     return key_of_names(key) if " " in key else key
 
 
 def _may_be_default(key: str, option: Option) -> bool:
     """Not what belongs to one section, nor what would be done by frontend and backend both."""
-    return key not in _NOT_IN_DEFAULTS and option.names is None
+    if key in _NOT_IN_DEFAULTS or option.repeated:
+        return False
+    return option.names is None or option.kind is PAGE
 
 
 def _is_server(key: str) -> bool:
@@ -305,7 +339,7 @@ def _bare(keyword: str) -> str:
     return keyword.replace("-", " ").replace("_", " ")
 
 
-def _uses(options: FrontendOptions, protocol_options: Any) -> Iterable[Use]:
+def _uses(options: FrontendOptions, protocol_options: Any, origins: Origins) -> Iterable[Use]:
     """The backends that a frontend's options name, each with the key that does."""
     if options.backend is not None:
         yield Use(options.backend, "backend")
@@ -314,6 +348,16 @@ def _uses(options: FrontendOptions, protocol_options: Any) -> Iterable[Use]:
     for key, (field, option) in options_of(type(protocol_options)).items():
         if isinstance(option.kind, BackendNames):
             yield from (Use(name, key) for name in getattr(protocol_options, field) or ())
+        elif option.kind in (USE_BACKEND, USE_TCP_BACKEND):
+            yield from _rule_uses(key, getattr(protocol_options, field), origins)
+
+
+def _rule_uses(key: str, rules: Iterable[UseBackend], origins: Origins) -> Iterable[Use]:
+    for rule in rules:
+        name = rule.backend.fixed
+        if name is not None:
+            setting = next((s for s in origins[key].settings if s.value == rule.text), None)
+            yield Use(name, key, setting)
 
 
 def server_settings(section: Section) -> list[Setting]:

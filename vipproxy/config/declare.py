@@ -29,6 +29,8 @@ class Option:
     unsupported: str
     names: Kind[Any] | None
     """Of what kind the names are, where the key is ``KEY NAME``."""
+    repeated: bool
+    """The key may stand several times, each with a value: rules, in the file's order."""
 
     @classmethod
     def of(cls, attribute: attrs.Attribute[Any]) -> Option | None:
@@ -52,6 +54,7 @@ def option(
     positional: bool = False,
     unsupported: str = "",
     names: Kind[Any] | None = None,
+    repeated: bool = False,
 ) -> Any:
     """A field of an options class that users can set.
 
@@ -62,6 +65,9 @@ def option(
 
     With `names` an option of a section is written ``KEY NAME = VALUE``, any number of times, each
     with another name of this kind; the field is a tuple of pairs, name and value.
+
+    With `repeated`, which takes a key of `vipproxy.config.document.REPEATABLE`, the key (with
+    `names`, one name) may stand several times; the field is a tuple of the values (or pairs).
     """
     declared = {
         "key": key,
@@ -71,6 +77,7 @@ def option(
         "positional": positional,
         "unsupported": unsupported,
         "names": names,
+        "repeated": repeated,
     }
     return attrs.field(default=default, kw_only=True, metadata={_METADATA: declared})
 

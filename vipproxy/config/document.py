@@ -5,8 +5,15 @@ from __future__ import annotations
 from attrs import field, frozen
 
 NAMELESS = ("global", "defaults")
-NAMED = ("frontend", "backend")
+NAMED = ("frontend", "backend", "userlist")
 SECTION_KINDS = (*NAMELESS, *NAMED)
+REPEATABLE = frozenset(
+    {
+        "acl", "http-check", "http-request", "http-response", "redirect", "tcp-check",
+        "tcp-request-connection", "tcp-request-content", "use-backend",
+    }
+)  # fmt: skip
+"""First words of the keys that one section may have several times."""
 
 
 @frozen
@@ -23,7 +30,7 @@ class Setting:
 
 @frozen
 class Section:
-    """One ``[kind name]`` with its settings, whose keys are unique."""
+    """One ``[kind name]`` with its settings, whose keys are unique but for those of rules."""
 
     kind: str
     name: str

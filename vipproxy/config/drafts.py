@@ -10,6 +10,7 @@ from vipproxy.config.document import Section, Setting
 from vipproxy.config.kinds import words
 from vipproxy.config.options import BackendConfig, FrontendConfig, GlobalOptions, ServerConfig
 from vipproxy.config.problems import Problem, Severity
+from vipproxy.config.userlists import UserlistConfig
 
 
 @frozen
@@ -18,6 +19,12 @@ class Origin:
 
     section: Section
     setting: Setting
+    later: tuple[Setting, ...] = ()
+    """Those that follow with the same key, where it may stand several times."""
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        return (self.setting, *self.later)
 
     @property
     def inherited(self) -> bool:
@@ -75,6 +82,8 @@ class Use:
 
     backend: str
     key: str
+    setting: Setting | None = None
+    """Which of several settings of the key; None where there is but one."""
 
 
 @frozen
@@ -100,9 +109,15 @@ class BackendDraft(Draft):
 
 
 @frozen
+class UserlistDraft(Draft):
+    config: UserlistConfig
+
+
+@frozen
 class ClusterDraft:
     """The whole file. `global_` is None where there is no such section."""
 
     global_: GlobalDraft | None
     frontends: tuple[FrontendDraft, ...]
     backends: tuple[BackendDraft, ...]
+    userlists: tuple[UserlistDraft, ...] = ()

@@ -6,7 +6,15 @@ import re
 
 from attrs import Factory, define, evolve
 
-from vipproxy.config.document import NAMED, NAMELESS, SECTION_KINDS, Document, Section, Setting
+from vipproxy.config.document import (
+    NAMED,
+    NAMELESS,
+    REPEATABLE,
+    SECTION_KINDS,
+    Document,
+    Section,
+    Setting,
+)
 from vipproxy.config.kinds import suggest
 from vipproxy.config.problems import Problems
 
@@ -38,7 +46,9 @@ class _Reader:
     sections: list[Section] = Factory(list)
     section: Section | None = None
     """The one being read; after a bad header it is read, but not kept."""
-    settings: dict[str, Setting] = Factory(dict)
+    settings: list[Setting] = Factory(list)
+    first_lines: dict[str, int] = Factory(dict)
+    """Where each key of the section stands first."""
 
     def read(self, number: int, line: str) -> None:
         text = line.strip()
@@ -59,8 +69,8 @@ class _Reader:
 
     def _keep(self) -> None:
         if self.section is not None and self.section.kind in SECTION_KINDS:
-            self.sections.append(evolve(self.section, settings=tuple(self.settings.values())))
-        self.settings = {}
+            self.sections.append(evolve(self.section, settings=tuple(self.settings)))
+        self.settings, self.first_lines = [], {}
 
     def _header(self, number: int, column: int, text: str) -> None:
         self._keep()
@@ -102,11 +112,12 @@ class _Reader:
             self.problems.error("there is no '=' here", number, column, length, "KEY = VALUE")
         elif not key:
             self.problems.error("there is no key before '='", number, column, 1, "KEY = VALUE")
-        elif key in self.settings:
+        elif key in self.first_lines and key.partition(" ")[0] not in REPEATABLE:
             message = f"'{key}' is given twice in {self.section.label}"
-            hint = f"first in line {self.settings[key].line}"
+            hint = f"first in line {self.first_lines[key]}"
             self.problems.error(message, number, column, len(before.strip()), hint)
         else:
             value = after.strip()
             value_column = len(line) - len(after.lstrip()) + 1
-            self.settings[key] = Setting(key, value, number, column, value_column)
+            self.settings.append(Setting(key, value, number, column, value_column))
+            self.first_lines.setdefault(key, number)

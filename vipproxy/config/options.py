@@ -8,14 +8,14 @@ from typing import Any
 from attrs import frozen
 
 from vipproxy import native
+from vipproxy.config.check_steps import HTTP_STEP, TCP_STEP, Steps
 from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.config.declare import option
-from vipproxy.config.http_kinds import COOKIE_VALUE, FIELD_CHANGE, FIELD_NAME, HeaderChanges
+from vipproxy.config.http_kinds import FIELD_CHANGE, FIELD_NAME, HeaderChanges
 from vipproxy.config.kinds import (
     ADDRESS,
     DURATION,
     FLAG,
-    FLAG_WORD,
     PATH,
     PAUSE,
     PERMISSIONS,
@@ -27,6 +27,17 @@ from vipproxy.config.kinds import (
 )
 from vipproxy.config.log_options import FrontendLogOptions, GlobalLogOptions
 from vipproxy.config.records import Chosen, plugin, record
+from vipproxy.config.rule_kinds import Acls, Pages, Rules
+from vipproxy.config.rule_options import (
+    acls,
+    connection_rules,
+    error_pages,
+    redirections,
+    request_rules,
+    response_rules,
+)
+from vipproxy.config.server_options import CheckOptions, ServerOptions
+from vipproxy.config.userlists import UserlistConfig
 from vipproxy.values import Address
 
 
@@ -129,56 +140,13 @@ class FrontendOptions(FrontendLogOptions):
         help="TCP keepalive towards the clients",
         haproxy="option clitcpka",
     )
+    acl: Acls = acls()
+    tcp_request_connection: Rules = connection_rules()
     accept_proxy: bool = option(
         FLAG,
         default=False,
-        help="clients send a PROXY protocol header",
+        help="clients send a PROXY protocol header first, or are closed",
         haproxy="accept-proxy",
-        unsupported="'accept-proxy' is not supported yet",
-    )
-
-
-@frozen
-class CheckOptions:
-    """``check = NAME interval=1s rise=2 fall=3``: pace and judgement, whatever is probed."""
-
-    interval: float = option(
-        DURATION,
-        default=2.0,
-        help="from the end of a check to the start of the next",
-        haproxy="inter",
-    )
-    rise: int = option(integer(1, 255), default=2, help="passes that bring a server up")
-    fall: int = option(integer(1, 255), default=3, help="failures that take a server down")
-    timeout: float | None = option(
-        DURATION,
-        default=None,
-        help="of one check; by default the interval",
-        haproxy="timeout check",
-    )
-    fastinter: float | None = option(
-        DURATION,
-        default=None,
-        help="interval while a verdict is in the making; by default 50ms after a refused "
-        "connection, else the interval",
-        haproxy="fastinter",
-    )
-    downinter: float | None = option(
-        DURATION,
-        default=None,
-        help="interval while down; by default the interval",
-        haproxy="downinter",
-    )
-    hold_down: float = option(
-        PAUSE,
-        default=30.0,
-        help="a server that went down three times in a minute must pass for so long",
-    )
-    port: int | None = option(
-        integer(1, 65535),
-        default=None,
-        help="checked instead of the server's own port",
-        haproxy="port",
     )
 
 
@@ -222,28 +190,6 @@ class FailBackOptions:
 
 
 @frozen
-class ServerOptions:
-    """``server NAME = ADDRESS:PORT weight=2``"""
-
-    address: Address = option(ADDRESS, positional=True, help="where it listens")
-    weight: int = option(
-        integer(0, 256), default=1, help="its share; 0 takes it out", haproxy="weight"
-    )
-    backup: bool = option(FLAG_WORD, default=False, help="used when no other is up")
-    maxconn: int = option(
-        integer(0, 1_000_000), default=0, help="sessions at most; 0 is no limit", haproxy="maxconn"
-    )
-    check: bool = option(FLAG, default=True, help="off: always up", haproxy="check")
-    check_port: int | None = option(
-        integer(1, 65535), default=None, help="checked instead of its own port", haproxy="port"
-    )
-    disabled: bool = option(FLAG_WORD, default=False, help="starts in maintenance")
-    cookie: str | None = option(
-        COOKIE_VALUE, default=None, help="the value that leads to it", haproxy="cookie"
-    )
-
-
-@frozen
 class BackendOptions:
     """``[backend NAME]``: a pool of servers."""
 
@@ -255,6 +201,20 @@ class BackendOptions:
     )
     check: Chosen | None = option(
         plugin("check", CheckOptions), default=None, help="how servers are probed"
+    )
+    tcp_check: Steps = option(
+        TCP_STEP,
+        repeated=True,
+        default=(),
+        help="what check = tcp says and expects, step by step",
+        haproxy="tcp-check",
+    )
+    http_check: Steps = option(
+        HTTP_STEP,
+        repeated=True,
+        default=(),
+        help="what check = http sends, and what else it expects",
+        haproxy="http-check",
     )
     stick: StickOptions | None = option(
         record(StickOptions), default=None, help="keeps clients on one server", haproxy="stick on"
@@ -304,6 +264,12 @@ class BackendOptions:
         help="when an active server is up again, sessions on backups end",
         haproxy="on-marked-up",
     )
+    all_backups: bool = option(
+        FLAG,
+        default=False,
+        help="without active servers all backups serve, and not the first alone",
+        haproxy="option allbackups",
+    )
     fail_back: FailBackOptions | None = option(
         record(FailBackOptions),
         default=None,
@@ -336,6 +302,11 @@ class BackendOptions:
         haproxy="http-response set-header",
     )
 
+    acl: Acls = acls()
+    http_request: Rules = request_rules()
+    http_response: Rules = response_rules()
+    redirect: Rules = redirections()
+    errorfile: Pages = error_pages()
     log_health_checks: bool = option(
         FLAG,
         default=False,
@@ -386,3 +357,4 @@ class ClusterConfig:
     frontends: tuple[FrontendConfig, ...]
     backends: tuple[BackendConfig, ...]
     path: str = ""
+    userlists: tuple[UserlistConfig, ...] = ()

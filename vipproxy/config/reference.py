@@ -13,9 +13,10 @@ from vipproxy.config.options import (
     BackendOptions,
     FrontendOptions,
     GlobalOptions,
-    ServerOptions,
 )
 from vipproxy.config.records import PluginLine, Record
+from vipproxy.config.server_options import ServerOptions
+from vipproxy.config.userlists import UserlistOptions
 from vipproxy.interfaces import IPluginCatalog
 
 HEADINGS = ("key", "value", "default", "meaning", "in HAProxy")
@@ -23,6 +24,7 @@ SECTIONS = (
     ("[global]", GlobalOptions),
     ("[frontend NAME]", FrontendOptions),
     ("[backend NAME]", BackendOptions),
+    ("[userlist NAME]", UserlistOptions),
 )
 
 

@@ -20,6 +20,7 @@ from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
 from vipproxy.config.log_rules import LOG_RULES
 from vipproxy.config.problems import Problem, Severity
+from vipproxy.config.rule_rules import conditions_hold
 from vipproxy.limits import RESERVED
 from vipproxy.values import Address
 
@@ -29,7 +30,8 @@ Rule = Callable[[ClusterDraft], Iterable[Problem]]
 def _frontend_needs_backend(cluster: ClusterDraft) -> Iterator[Problem]:
     for frontend in cluster.frontends:
         protocol = frontend.config.options.protocol
-        if protocol and protocol.plugin.needs_backend and "backend" not in frontend.origins:
+        served = {"backend", "use-backend"} & frontend.origins.keys()
+        if protocol and protocol.plugin.needs_backend and not served:
             message = f"{frontend.section.label} has no backend"
             yield frontend.error(message, hint="backend = NAME")
 
@@ -40,7 +42,11 @@ def _backend_exists(cluster: ClusterDraft) -> Iterator[Problem]:
         for use in frontend.uses:
             if use.backend not in known:
                 message = f"unknown backend '{use.backend}' in {frontend.section.label}"
-                yield frontend.error(message, use.key, use.backend, suggest(use.backend, known))
+                hint = suggest(use.backend, known)
+                if use.setting is None:
+                    yield frontend.error(message, use.key, use.backend, hint)
+                else:
+                    yield at_setting(Severity.ERROR, message, use.setting, use.backend, hint)
 
 
 def _backend_is_used(cluster: ClusterDraft) -> Iterator[Problem]:
@@ -134,15 +140,40 @@ def _mark_down_needs_check(cluster: ClusterDraft) -> Iterator[Problem]:
             yield backend.warning(message, "on-marked-down", hint="check = tcp")
 
 
+def _steps_need_check(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        check = backend.config.options.check
+        for key in ("tcp-check", "http-check"):
+            kind = key.partition("-")[0]
+            if backend.says(key) and (check is None or check.name != kind):
+                message = f"'{key}' in {backend.section.label} without 'check = {kind}'"
+                yield backend.error(message, key, hint=f"check = {kind}")
+
+
 def _pin_needs_shutdown(cluster: ClusterDraft) -> Iterator[Problem]:
     for backend in cluster.backends:
         stick = backend.config.options.stick
-        if stick and stick.key == "dst" and not backend.config.options.shuts_sessions_down:
-            message = (
-                f"'on-marked-down = none' contradicts 'stick = dst' in {backend.section.label}"
-            )
-            hint = "old sessions would go on while new ones use another server: two would serve"
+        if not stick or stick.key != "dst":
+            continue
+        message = f"'on-marked-down = none' contradicts 'stick = dst' in {backend.section.label}"
+        hint = "old sessions would go on while new ones use another server: two would serve"
+        if not backend.config.options.shuts_sessions_down:
             yield backend.error(message, "on-marked-down", hint=hint)
+        for server in backend.servers:
+            if server.config.options.on_marked_down == "none":
+                word = "on-marked-down=none"
+                yield _at_server(Severity.ERROR, message, server, word, hint)
+
+
+def _pace_needs_check(cluster: ClusterDraft) -> Iterator[Problem]:
+    for backend in cluster.backends:
+        for server in backend.servers:
+            options = server.config.options
+            checked = "check" in backend.origins and options.check
+            if not checked and (options.says_pace or options.check_addr):
+                message = f"server '{server.config.name}' is not checked"
+                hint = "its interval, rise, fall and check-addr have no effect"
+                yield _at_server(Severity.WARNING, message, server, hint=hint)
 
 
 def _fail_back_needs_pin(cluster: ClusterDraft) -> Iterator[Problem]:
@@ -190,9 +221,12 @@ RULES: tuple[Rule, ...] = (
     _server_addresses_differ,
     _cookies_differ,
     *HTTP_RULES,
+    conditions_hold,
     *LOG_RULES,
     _mark_down_needs_check,
+    _steps_need_check,
     _pin_needs_shutdown,
+    _pace_needs_check,
     _fail_back_needs_pin,
     _marked_up_needs_backup,
     _not_all_backup,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ def show(cluster: ClusterDraft, source: str) -> str:
             line = write_line(server.config.options)
             rows.append((server.setting.key, line, f"{name}:{server.setting.line}"))
         parts.append(_section(backend.section.header, rows))
+    for userlist in cluster.userlists:
+        rows = list(_rows(userlist.config.options, userlist, name))
+        parts.append(_section(userlist.section.header, rows))
     return "\n\n".join(parts)
 
 
@@ -49,18 +52,30 @@ def _rows(options: Any, draft: Draft | None, source: str) -> Iterator[Row]:
     for key, (field, option) in options_of(type(options)).items():
         value = getattr(options, field)
         if option.names is not None:
-            for name, each in value:
+            for (name, each), number in _numbered(value):
                 own = key.replace("NAME", name)
-                yield own, option.kind.format(each), _origin(own, draft, source)
+                yield own, option.kind.format(each), _origin(own, draft, source, number)
+        elif option.repeated:
+            for number, each in enumerate(value):
+                yield key, option.kind.format(each), _origin(key, draft, source, number)
         elif value is not None and not option.unsupported:
             yield key, option.kind.format(value), _origin(key, draft, source)
 
 
-def _origin(key: str, draft: Draft | None, source: str) -> str:
+def _numbered(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[tuple[Any, Any], int]]:
+    """Each pair, and how many with the same name came before it."""
+    seen: dict[Any, int] = {}
+    for name, value in pairs:
+        number = seen.get(name, 0)
+        seen[name] = number + 1
+        yield (name, value), number
+
+
+def _origin(key: str, draft: Draft | None, source: str, number: int = 0) -> str:
     if draft is None or key not in draft.origins:
         return "default"
     origin = draft.origins[key]
-    place = f"{source}:{origin.setting.line}"
+    place = f"{source}:{origin.settings[number].line}"
     return f"[defaults] {place}" if origin.inherited else place
 
 

@@ -48,6 +48,16 @@ _WEBSOCKET_ACCEPT = re.compile(rb"\nsec-websocket-accept:[ \t]*+[a-z0-9+/]{27}=[
 """In lines in lower case: 16 random bytes, and the digest that answers them, in base64."""
 
 
+def is_host(value: bytes) -> bool:
+    """Whether it may stand in Host."""
+    return _HOST.fullmatch(value) is not None
+
+
+def is_target(value: bytes) -> bool:
+    """Whether it may stand in a request line, as far as its form goes."""
+    return value.startswith(b"/") or value == b"*" or _ABSOLUTE.fullmatch(value) is not None
+
+
 class MalformedMessage(VipproxyError):
     """What the peer sent is not HTTP/1, or not unmistakably so."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from attrs import frozen
 
 from vipproxy.config.http_kinds import FieldChange
+from vipproxy.framing.http1 import ResponseHead, without
 
 
 def field_value(name: bytes) -> Callable[[bytes], bytes | None]:
@@ -32,6 +33,13 @@ def _finder(name: bytes, value: bytes) -> Callable[[bytes], bytes | None]:
         return match[1].rstrip(b" \t") if match else None
 
     return find
+
+
+def drop_framing(head: ResponseHead) -> None:
+    """The fields that would announce a body, or a form of it, that the client does not get."""
+    head.lines = without(head.lines, b"transfer-encoding")
+    if head.status == 204:
+        head.lines = without(head.lines, b"content-length")
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IProtocol, IReactorTime
@@ -52,6 +53,10 @@ class IFrontend(Interface):
     relay: IRelay = Attribute("Moves bytes.")
     cluster: ICluster = Attribute("The proxy's own state, read-only.")
     backend: IBackend | None = Attribute("The frontend's backend.")
+    backends: Mapping[str, IBackend] = Attribute("All backends of the proxy, by name.")
+    userlists: Mapping[str, Any] = Attribute(
+        "The `vipproxy.config.userlists.UserlistOptions` of the configuration, by name."
+    )
     destination: Address | None = Attribute(
         "The one address that all its clients call; None where they may call several."
     )

@@ -94,6 +94,8 @@ class CheckTarget:
     address: Address
     timeout: float
     reactor: Any = field(repr=False)
+    steps: tuple[Any, ...] = field(default=(), repr=False)
+    """The backend's ``tcp-check`` or ``http-check`` lines (`vipproxy.config.check_steps`)."""
 
 
 class IStore(Interface):

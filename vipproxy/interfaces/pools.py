@@ -116,7 +116,11 @@ class IBackend(Interface):
     name: str = Attribute("Its name.")
     options: Any = Attribute("Its `vipproxy.config.options.BackendOptions`.")
     counters: Counters = Attribute("What its sessions have done.")
-    waiting: int = Attribute("Clients that wait for one of its servers.")
+    usable_servers: int = Attribute("How many servers may get clients now.")
+    queued: int = Attribute("Clients that wait for a server.")
+
+    def is_usable(server: str) -> bool:
+        """Whether a server may get clients now."""
 
     def lease(request: LeaseRequest, taker: ILeaseTaker) -> None:
         """Ask for a server: persistence first, else the balancer.

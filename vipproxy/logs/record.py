@@ -82,7 +82,7 @@ class Record:
     @property
     def failed(self) -> bool:
         """HAProxy's idea of an error, for `dontlog-normal` and `log-separate-errors`."""
-        wrong = self.ending is not Ending.NORMAL
+        wrong = self.ending is not Ending.NORMAL and self.ending is not Ending.LOCAL
         return wrong or self.retries > 0 or self.redispatched or self.status >= 500
 
     @property

@@ -46,7 +46,7 @@ class ProxyProtocol(Protocol, TimeoutMixin):
             peer, host = address_of(transport.getPeer()), address_of(transport.getHost())
             self._record = self.frontend.log.begin(peer, host)
         super().makeConnection(transport)
-        if self._session is None:
+        if self._session is None and self.timeOut is None:
             self.setTimeout(self.frontend.options.timeout_client)
 
     def proxy(self, backend: IBackend | None = None, prelude: bytes = b"") -> None:

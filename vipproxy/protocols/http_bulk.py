@@ -48,7 +48,7 @@ class Bulk:
 
     def _copy(self, relay: ICopyingRelay, count: int) -> bool:
         exchange = self._exchange
-        client, factory = exchange.client, exchange.client.factory
+        client = exchange.client
         try:
             self._session = relay.copy(
                 self._client,
@@ -58,8 +58,8 @@ class Bulk:
                 client.traffic,
                 self._to_client,
                 count,
-                factory.client_limit,
-                factory.server_limit,
+                client.factory.client_limit,
+                exchange.route.server_limit,
             )
         except OSError:
             return False  # no descriptors: it is done without a relay then

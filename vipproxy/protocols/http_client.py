@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
@@ -14,31 +13,25 @@ from vipproxy.counters import Traffic
 from vipproxy.errors import BadRequest, ClientGone, ClientTimeout
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.interfaces import LeaseRequest
-from vipproxy.protocols.http_errors import answer, connection_field, final_answer
+from vipproxy.protocols.http_errors import connection_field, final_answer, page_of, written
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
-from vipproxy.protocols.http_log import ClientLog, client_log
+from vipproxy.protocols.http_log import (
+    ClientLog,
+    client_log,
+    write_absence,
+    write_down,
+    write_misunderstood,
+)
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
+from vipproxy.protocols.http_state import BODY, BUSY, CLOSING, HEAD
+from vipproxy.rules.answers import Answer
 from vipproxy.sockets import UNKNOWN, address_of, can_half_close, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
     from vipproxy.protocols.http import HttpFactory
-
-
-class State(Enum):
-    HEAD = auto()
-    """Waiting for a request, or reading its head."""
-    BODY = auto()
-    """Reading a request's body, while its exchange runs."""
-    BUSY = auto()
-    """The request is read; its response is not complete."""
-    CLOSING = auto()
-    """What still comes is dropped."""
-
-
-HEAD, BODY, BUSY, CLOSING = State
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -123,7 +116,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._write_absence()
+        write_absence(self, self._state is HEAD and self._due)
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -155,7 +148,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
-                self._write_absence()
+                write_absence(self, self._due)
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -184,17 +177,26 @@ class HttpClient(Protocol):
         """What came with the head is read first: if it is malformed, no server hears of it."""
         done = self._requests.done
         data = b"" if done else self._requests.read_body()
-        if self.factory.monitor_path and head.path == self.factory.monitor_path:
+        factory, log = self.factory, self.log
+        if log is not None:
+            log.begin(head, now)
+        if factory.rules is not None:
+            route = factory.rules.route(self, head)
+        elif factory.monitor_path and head.path == factory.monitor_path:
             self.frontend.counters.intercepted += 1
-            if self.log is not None:
-                self.log.skip()
+            if log is not None:
+                log.skip()
             self.answer(200)
             return
-        if self.log is not None:
-            self.log.begin(head, self.factory.backend, now)
+        else:
+            route = factory.route
+        if route is None:
+            return  # it is answered already
+        if log is not None:
+            log.routed(route.backend)
         done = self._requests.done
         self._state = BUSY if done else BODY
-        exchange = self._exchange = Exchange(self, self.factory.backend, head, done)
+        exchange = self._exchange = Exchange(self, route, head, done)
         if data:
             exchange.request_continued(data, done)
         exchange.start(now)
@@ -223,8 +225,7 @@ class HttpClient(Protocol):
             return
         if self._requests.head is None:
             counters.request_received(self.patience.seconds())
-        if self.log is not None:
-            self.log.misunderstood((ClientGone if self._ended else BadRequest).ending, 400)
+        write_misunderstood(self, (ClientGone if self._ended else BadRequest).ending, 400)
         self.answer(400)
 
     def _update_reading(self) -> None:
@@ -282,23 +283,36 @@ class HttpClient(Protocol):
         Only if this one has been read, or is going to be read `to_its_end`.
         """
         head = self._requests.head
-        wanted = head is not None and head.keep_alive
+        wanted = head is not None and head.keep_alive and self.factory.keeps_clients
         return wanted and (self._requests.done or to_its_end) and not self.frontend.stopping
 
     def answer(self, status: int) -> None:
         """Say something ourselves; it ends the exchange, if there is one."""
-        self.frontend.counters.responded(status)
-        head = self._requests.head
-        if head is None or status in (400, 408):
-            self._exchange = None
-            self.write(final_answer(status))
-            self._write_down(status)
-            self._close(linger=status == 400)
-        else:
+        self.respond(Answer(status))
+
+    def respond(self, said: Answer) -> None:
+        """The same, as a rule says it, or with a page of the configuration in place of ours."""
+        self.frontend.counters.responded(said.status)
+        head, exchange = self._requests.head, self._exchange
+        pages = self.factory.pages if exchange is None else exchange.route.pages
+        page = None if said.start else page_of(said, head.method if head else b"", pages)
+        if page is None and head is not None and (said.start or said.status not in (400, 408)):
             keep = self.may_keep()
-            self.write(answer(status, head.method, connection_field(keep, head.minor, 1)))
-            self._write_down(status)
+            self.write(written(said, head.method, connection_field(keep, head.minor, 1)))
+            write_down(self, said.status)
             self.exchange_over(keep)
+            return
+        self._exchange = None
+        self.write(final_answer(said.status) if page is None else page)
+        write_down(self, said.status)
+        self._close(linger=page is not None or said.status == 400)
+
+    def drop(self) -> None:
+        """End the connection without a word."""
+        if self.log is not None:
+            self.log.over()
+        self._exchange = None
+        self._close()
 
     def exchange_over(self, keep: bool) -> None:
         """The response is written: on to the next request, or to the end."""
@@ -309,23 +323,12 @@ class HttpClient(Protocol):
         self._state = HEAD
         self._requests.next()
         self.blocked = False
-        self.may_reuse_server = self.factory.keeps_servers
+        self.may_reuse_server = True
         self.patience.limit(self.factory.keep_alive_limit)
         if self.log is not None:
             self.log.ready(self.patience.last_active)
         if self._requests.data or self._ended or not self._reading:
             self._advance()
-
-    def _write_down(self, status: int) -> None:
-        if self.log is not None:
-            self.log.answered(status)
-            self.log.over()
-
-    def _write_absence(self) -> None:
-        """A client that owed a request, and leaves without."""
-        if self.log is not None and self._state is HEAD and self._due:
-            self.log.misunderstood(ClientGone.ending, 400)
-            self.log.over()
 
     def cut(self, visibly: bool) -> None:
         """The response breaks off. Where its framing would not show it, a reset does."""
@@ -366,8 +369,7 @@ class HttpClient(Protocol):
         elif self._due:
             self.frontend.counters.request_received(self.patience.seconds())
             self.frontend.counters.request_errors += 1
-            if self.log is not None:
-                self.log.misunderstood(ClientTimeout.ending, 408)
+            write_misunderstood(self, ClientTimeout.ending, 408)
             self.answer(408)
         else:
             self._close()

@@ -15,8 +15,8 @@ def counters_of(exchange: Exchange) -> list[Counters]:
     """The backend's, and the server's once there is one."""
     lease = exchange.lease
     if lease is None:
-        return [exchange.backend.counters]
-    return [exchange.backend.counters, lease.server.counters]
+        return [exchange.route.backend.counters]
+    return [exchange.route.backend.counters, lease.server.counters]
 
 
 def count_response(exchange: Exchange, status: int) -> None:
@@ -24,7 +24,7 @@ def count_response(exchange: Exchange, status: int) -> None:
     assert exchange.lease is not None
     exchange.lease.answered_at = exchange.client.patience.seconds()
     exchange.client.frontend.counters.responded(status)
-    exchange.backend.counters.responded(status)
+    exchange.route.backend.counters.responded(status)
     exchange.lease.server.counters.responded(status)
 
 

@@ -16,9 +16,9 @@ from vipproxy.errors import (
     SessionError,
 )
 from vipproxy.framing.http1 import RequestHead, ResponseHead
+from vipproxy.framing.http_fields import drop_framing
 from vipproxy.interfaces import (
     IAttempt,
-    IBackend,
     IConnectTaker,
     ILease,
     IReuser,
@@ -35,8 +35,10 @@ from vipproxy.protocols.http_counts import (
     counters_of,
 )
 from vipproxy.protocols.http_errors import connection_field, status_of
+from vipproxy.protocols.http_heads import added_to_request, edit_response
 from vipproxy.protocols.http_log import note_end
-from vipproxy.protocols.http_response import BODILESS, drop_framing, edit
+from vipproxy.protocols.http_response_rules import denied
+from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
 from vipproxy.values import Ending
@@ -56,6 +58,7 @@ REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 NO_TRAFFIC = Traffic()
 """Counts nothing: stands where there is no lease."""
 
+BODILESS = frozenset({204, 304})
 
 UPGRADE_REQUIRED = 426
 """A response that must say to what (RFC 9110, 15.5.22), though a proxy changes to nothing."""
@@ -67,7 +70,7 @@ class Exchange:
     """Over exactly once: by a complete response, a failure, the client's leave or a mark-down."""
 
     client: HttpClient
-    backend: IBackend
+    route: Route
     head: RequestHead
     request_done: bool
     """All of the request has been read from the client."""
@@ -99,25 +102,25 @@ class Exchange:
 
     def start(self, now: float) -> None:
         """Find a server: the one that the cookie names, or any."""
-        client, head, cookie = self.client, self.head, None
-        self.backend.counters.request_received(now)
-        factory = client.factory
-        for changes in factory.request_changes:
+        client, head, cookie, route = self.client, self.head, None, self.route
+        route.backend.counters.request_received(now)
+        for changes in route.request_changes:
             head.lines = changes.apply(head.lines)
-        if factory.persistence is not None:
-            head.lines, cookie, self.dates = factory.persistence.read(head.lines)
-        key = None if factory.key_of is None else factory.key_of(head)
+        if route.persistence is not None:
+            head.lines, cookie, self.dates = route.persistence.read(head.lines)
+        key = None if route.key_of is None else route.key_of(head)
         bodiless = self.request_done and not head.length and not head.chunked
-        self._repeatable = bodiless and head.method in REPEATABLE and client.may_reuse_server
+        reusable = client.may_reuse_server and route.keeps_servers
+        self._repeatable = reusable and bodiless and head.method in REPEATABLE
         self._wish = client.lease_request(cookie, key)
-        if factory.persistence is not None and client.log is not None:
-            client.log.keep_cookie(cookie, factory.persistence)
+        if route.persistence is not None and client.log is not None:
+            client.log.keep_cookie(cookie, route.persistence)
         self._connect(self._wish)
 
     def _connect(self, wish: LeaseRequest) -> None:
-        client = self.client
+        client, backend = self.client, self.route.backend
         trail = None if client.log is None else client.log.record
-        attempt = client.frontend.connector.connect(self.backend, wish, self, self, trail=trail)
+        attempt = client.frontend.connector.connect(backend, wish, self, self, trail=trail)
         if self.lease is None and not self._over:
             self._attempt = attempt
 
@@ -146,7 +149,7 @@ class Exchange:
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
-        text = self.head.render(self._added_fields())
+        text = self.head.render(added_to_request(self))
         if self._early is not None:
             text += self._early
             self._early = None
@@ -158,17 +161,6 @@ class Exchange:
     def connect_failed(self, error: SessionError) -> None:
         self._attempt = None
         self.fail(error)
-
-    def _added_fields(self) -> bytes:
-        """HTTP/1.1 servers keep the connection if they are not told otherwise, others if asked."""
-        head, forwarded = self.head, self.client.forwarded
-        added = b"" if forwarded is None else forwarded(head)
-        if head.upgrade:
-            return b"%bconnection: Upgrade\r\nupgrade: %b\r\n" % (added, head.upgrade)
-        keeps = self.client.factory.keeps_servers
-        if head.minor:
-            return added if keeps else added + b"connection: close\r\n"
-        return added + b"connection: keep-alive\r\n" if keeps else added
 
     # -- from the client
 
@@ -242,8 +234,10 @@ class Exchange:
         lease, server, client = self.lease, self.server, self.client
         assert lease is not None
         assert server is not None
+        if denied(self, head):
+            return
         self._over = True
-        added = edit(self, head)
+        added = edit_response(self, head)
         added += b"connection: Upgrade\r\nupgrade: %b\r\n" % head.upgrade
         count_response(self, head.status)
         begun = head.render(added) + rest
@@ -262,7 +256,9 @@ class Exchange:
         if head.status == 408 and self._repeatable:
             self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        added = edit(self, head)
+        if denied(self, head):
+            return
+        added = edit_response(self, head)
         self._framed = framed
         self._keep = framed and client.may_keep(server.stays)
         if head.status in BODILESS or not request.minor:
@@ -299,7 +295,7 @@ class Exchange:
         assert server is not None
         self._over = True
         self._stop_bulk()
-        server.finish(self.request_done and not self.head.tied and client.factory.keeps_servers)
+        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         if client.log is not None:
             client.log.over()
@@ -343,14 +339,14 @@ class Exchange:
         if self._over:
             return
         count_failure(self, error)
-        log.debug("no response from {backend}: {error}", backend=self.backend.name, error=error)
+        log.debug("no response from {backend}: {error}", backend=self.route.name, error=error)
         self._finish(error.ending)
         note_end(self, error.ending, error)
         if self.begun:
             self.client.cut(visibly=not self._framed)
             return
         status = status_of(error)
-        self.backend.counters.responded(status)
+        self.route.backend.counters.responded(status)
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
@@ -388,11 +384,10 @@ class Exchange:
         self.server.send(data)
 
     def _waits_for_client(self) -> bool:
-        client = self.client
-        return client.full or not (self.request_done or client.blocked)
+        return self.client.full or not (self.request_done or self.client.blocked)
 
     def _set_limit(self) -> None:
         if not self._over:
             client, factory = self.client, self.client.factory
             waits = self._waits_for_client()
-            client.patience.limit(factory.client_limit if waits else factory.server_limit)
+            client.patience.limit(factory.client_limit if waits else self.route.server_limit)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import QueueTimeout, SessionError
+from vipproxy.errors import ClientGone, QueueTimeout, SessionError
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IBackend, ITrafficLog
 from vipproxy.logs.record import Record
@@ -14,6 +14,7 @@ from vipproxy.protocols.http_cookie import Persistence
 from vipproxy.values import Address, Ending
 
 if TYPE_CHECKING:
+    from vipproxy.protocols.http_client import HttpClient
     from vipproxy.protocols.http_exchange import Exchange
 
 
@@ -47,14 +48,23 @@ class ClientLog:
             self._began_at = self._seconds()
 
     def skip(self) -> None:
-        """A request that is not logged."""
-        self._began_at = None
+        """The request is not logged."""
+        self.record = self._began_at = None
 
-    def begin(self, head: RequestHead, backend: IBackend, now: float) -> None:
+    def begin(self, head: RequestHead, now: float) -> None:
         """A request's head is complete."""
         record = self._new_record(now)
         record.requested_at, record.request = now, head.lines
+        self._backend = None
+
+    def routed(self, backend: IBackend) -> None:
+        """This backend is to serve it."""
         self._backend = backend
+
+    def ruled(self, denied: bool, backend: IBackend | None) -> None:
+        """A rule ends it."""
+        self._backend = backend
+        self.end(Ending.PROXY if denied else Ending.LOCAL, "R")
 
     def misunderstood(self, ending: Ending, status: int) -> None:
         """There is no request, or not all of it: a line all the same."""
@@ -89,11 +99,15 @@ class ClientLog:
 
     # -- answers
 
-    def keep_response(self, lines: bytes, edited: bytes, added: bytes) -> None:
-        """A response's lines as they came, after the cookie was edited, and what that added."""
-        record = self.record
-        if record is not None:
-            record.response, record.edited, record.added = lines, edited, added
+    def heard_response(self, lines: bytes) -> None:
+        """A response's lines as they came; what was done to them later does not count."""
+        if self.record is not None and not self.record.response:
+            self.record.response = lines
+
+    def keep_edited(self, lines: bytes, added: bytes) -> None:
+        """The lines after the cookie was edited, and what that has added."""
+        if self.record is not None:
+            self.record.edited, self.record.added = lines, added
 
     def answered(self, status: int) -> None:
         """The head of the response has been written to the client."""
@@ -140,6 +154,32 @@ def note_end(exchange: Exchange, ending: Ending, error: SessionError | None = No
     """Write down how an exchange was broken off, where that is written down."""
     if exchange.client.log is not None:
         exchange.client.log.broken_off(ending, exchange, error)
+
+
+def write_down(client: HttpClient, status: int) -> None:
+    """The proxy has answered by itself; that ends the exchange, if there was one."""
+    if client.log is not None:
+        client.log.answered(status)
+        client.log.over()
+
+
+def write_misunderstood(client: HttpClient, ending: Ending, status: int) -> None:
+    """What the client has sent is no request; the answer follows."""
+    if client.log is not None:
+        client.log.misunderstood(ending, status)
+
+
+def write_absence(client: HttpClient, owed: bool) -> None:
+    """A client leaves that `owed` a request, perhaps."""
+    if client.log is not None and owed:
+        client.log.misunderstood(ClientGone.ending, 400)
+        client.log.over()
+
+
+def write_ruling(client: HttpClient, denied: bool, backend: IBackend | None = None) -> None:
+    """A rule of the frontend, or of this backend, answers the request, or refuses it."""
+    if client.log is not None:
+        client.log.ruled(denied, backend)
 
 
 def client_log(client: Any) -> ClientLog | None:

@@ -6,10 +6,20 @@ from ipaddress import IPv4Network, IPv6Network
 
 from attrs import frozen
 
+from vipproxy.config.conditions import Condition
 from vipproxy.config.declare import option
 from vipproxy.config.http_kinds import FIELD_CHANGE, FIELD_NAME, NETWORK, HeaderChanges
 from vipproxy.config.kinds import DURATION, FLAG, FLAG_WORD, TEXT, Repeated, choice, integer
 from vipproxy.config.records import record
+from vipproxy.config.rule_kinds import CONDITION, Pages, Rules, UseBackend
+from vipproxy.config.rule_options import (
+    backend_choice,
+    content_rules,
+    error_pages,
+    redirections,
+    request_rules,
+    response_rules,
+)
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -66,6 +76,12 @@ class HttpOptions:
         help="an upgraded connection without traffic in either direction ends after it",
         haproxy="timeout tunnel",
     )
+    httpclose: bool = option(
+        FLAG,
+        default=False,
+        help="connections end after one request: the client's, and those to servers",
+        haproxy="option httpclose",
+    )
     abortonclose: bool = option(
         FLAG,
         default=False,
@@ -97,6 +113,18 @@ class HttpOptions:
         default=(),
         help="a change to every response's header, after the backend's",
         haproxy="http-response set-header",
+    )
+    use_backend: tuple[UseBackend, ...] = backend_choice()
+    tcp_request_content: Rules = content_rules()
+    http_request: Rules = request_rules()
+    http_response: Rules = response_rules()
+    redirect: Rules = redirections()
+    errorfile: Pages = error_pages()
+    monitor_fail: Condition | None = option(
+        CONDITION,
+        default=None,
+        help="when whoever asks for monitor-uri is told 503",
+        haproxy="monitor fail",
     )
     http_reuse: str = option(
         choice("never", "safe", "always"),

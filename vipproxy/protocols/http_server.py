@@ -259,7 +259,7 @@ class ServerConnection(TwistedProtocol):
     def _refuse_unasked(self) -> None:
         """An idle connection on which something comes is no longer understood."""
         if self._sender is not None:
-            self._last = True
+            self._last = True  # what follows an early answer reaches nobody
             return
         self._idle.forget(self)
         self.transport.abortConnection()

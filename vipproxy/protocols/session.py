@@ -153,6 +153,13 @@ class Session:
             hang_up(self._client)
             self._frontend.closed(self._key)
 
+    def reject(self, client: Address, destination: Address) -> None:
+        """A rule lets the client have no server."""
+        log = self._frontend.log
+        if log is not None:
+            log.finish(log.begin(client, destination), None, Ending.PROXY, "R")
+        self.abortConnection()
+
     def client_gone(self) -> None:
         """The client has left before it got a server."""
         attempt, self._attempt = self._attempt, None

@@ -184,7 +184,6 @@ class FakeBackend:
         self.servers = list(servers) or [FakeServerEntry("server1")]
         self.options = options or BackendOptions()
         self.counters = Counters()
-        self.waiting = 0
         self.error: SessionError | None = None
         self.requests: list[LeaseRequest] = []
         self.leases: list[FakeLease] = []
@@ -212,6 +211,17 @@ class FakeBackend:
 
     def server_of_cookie(self, value: str) -> FakeServerEntry | None:
         return next((each for each in self.servers if each.cookie == value), None)
+
+    @property
+    def usable_servers(self) -> int:
+        return 0 if self.error is not None else len(self.servers)
+
+    @property
+    def queued(self) -> int:
+        return 0
+
+    def is_usable(self, server: str) -> bool:
+        return self.error is None and any(each.name == server for each in self.servers)
 
     def watch(self, watcher: IServerWatcher) -> None:
         self.watchers.append(watcher)
