@@ -390,6 +390,16 @@ def http_marked_down_early(way: Way) -> None:
     way.command("set server http-fragile/s1 state ready")
 
 
+def rejected(way: Way) -> None:
+    way.ask("tcp-rules", b"")
+
+
+def monitored(way: Way) -> None:
+    """And what comes after it is."""
+    for path in ("/up", "/denied"):
+        way.ask("http-rules", get(path))
+
+
 def http_queue_timeout(way: Way) -> None:
     with way.connect("http-queue") as first:
         first.sendall(get("/stall"))
@@ -444,6 +454,13 @@ EVENTS: dict[str, Callable[[Way], None]] = {
     "http: version 1.0": old_version,
     "http: marked down before the answer": http_marked_down_early,
     "http: marked down in the answer": http_marked_down,
+    "rules: denied": http("/denied", "http-rules"),
+    "rules: redirected": http("/go", "http-rules"),
+    "rules: denied by the backend": http("/backend-denies", "http-rules"),
+    "rules: the response is denied": http("/error", "http-rules"),
+    "rules: none applies": http("/", "http-rules"),
+    "rules: a tcp client is rejected": rejected,
+    "rules: the monitor is not logged": monitored,
     "cookie: none": cookie(""),
     "cookie: valid": cookie("S=one"),
     "cookie: unknown": cookie("S=zzz"),

@@ -75,6 +75,20 @@ SETTINGS = {
     "tcp-queue": Setting(("{echo} maxconn=1",)),
     "tcp-fragile": Setting(("{echo} on-marked-down",)),
     "http": Setting(("{http}",), their_frontend=CAPTURES, our_frontend=OUR_CAPTURES),
+    "http-rules": Setting(
+        ("{http}",),
+        "http-request deny if { path /backend-denies }\nhttp-response deny if { status 500 }",
+        "http-request = deny if { path /backend-denies }\nhttp-response = deny if { status 500 }",
+        "http-request deny if { path /denied }\nhttp-request redirect location / if { path /go }\n"
+        "monitor-uri /up",
+        "http-request = deny if { path /denied }\n"
+        "http-request = redirect location / if { path /go }\nmonitor-uri = /up",
+    ),
+    "tcp-rules": Setting(
+        ("{echo}",),
+        their_frontend="tcp-request content reject",
+        our_frontend="tcp-request-content = reject",
+    ),
     "http-refused": Setting(("{closed}",)),
     "http-silent": Setting(("{silent}",)),
     "http-down": Setting(("{http} disabled",)),
