@@ -103,8 +103,11 @@ class Attempt:
 
     def cancel(self) -> None:
         if self._lease is None:
+            self._backend.counters.client_aborts += 1
             self._backend.forget(self)
         elif not self.settle():
+            self._backend.counters.client_aborts += 1
+            self._lease.server.counters.client_aborts += 1
             self._lease.release(Ending.CLIENT_ABORT)
 
     def settle(self) -> bool:
@@ -131,7 +134,7 @@ class Attempt:
         self._step = None
         self._lease.refused(error)
         if isinstance(error, InternalError):
-            self._taker.connect_failed(error)
+            self._give_up(error)
         else:
             self._again(error)
 
@@ -151,16 +154,25 @@ class Attempt:
         assert self._lease is not None
         self._failures += 1
         if self._failures > self._backend.options.retries:
-            self._taker.connect_failed(error)
+            self._give_up(error)
             return
         waited = self._connector.reactor.seconds() - self._started
-        tried = self._request.tried | {self._lease.server.name}
+        failed = self._lease.server.name
+        tried = self._request.tried | {failed}
         self._waited = self._lease.waited
         if self.trail is not None:
             self.trail.retried()
-        self._request = evolve(self._request, tried=tried, waited=waited)
+        self._request = evolve(self._request, tried=tried, waited=waited, failed=failed)
         self._lease = None
         self._backend.lease(self._request, self)
+
+    def _give_up(self, error: SessionError) -> None:
+        """As in HAProxy, failed attempts that were followed by others are no errors."""
+        assert self._lease is not None
+        for counters in (self._lease.server.counters, self._backend.counters):
+            counters.connect_errors += 1
+            counters.internal_errors += isinstance(error, InternalError)
+        self._taker.connect_failed(error)
 
     def _greeting(self) -> bytes:
         version, request = self._backend.options.send_proxy, self._request

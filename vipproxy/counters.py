@@ -102,6 +102,26 @@ class Timing:
         return whole
 
 
+@define
+class Meter:
+    """How fast a sum grows: between the last two looks that were a second or more apart.
+
+    It costs nothing while nobody looks.
+    """
+
+    at: float
+    total: float = 0.0
+    rate: float = 0.0
+
+    def read(self, now: float, total: float) -> float:
+        """The growth in a second, after a look at the sum now."""
+        elapsed = now - self.at
+        if elapsed >= 1.0:
+            self.rate = (total - self.total) / elapsed
+            self.at, self.total = now, total
+        return self.rate
+
+
 OTHER = 5
 """The class of answers that are in none of HTTP's own."""
 CLASS_OF_STATUS = [status // 100 - 1 if 100 <= status < 600 else OTHER for status in range(1000)]
@@ -124,6 +144,7 @@ class Counters:
     """Clients that were turned away as they connected; they are no sessions."""
     request_errors: int = 0
     connect_errors: int = 0
+    """Clients that got no server."""
     response_errors: int = 0
     retries: int = 0
     redispatches: int = 0
@@ -134,6 +155,13 @@ class Counters:
     """Times the balancer chose it (lbtot)."""
     connects: int = 0
     """Connection attempts."""
+    reuses: int = 0
+    """Sessions that needed none: a connection was there."""
+    internal_errors: int = 0
+    idle: int = 0
+    """Connections to servers that are kept for others, now."""
+    idle_safe: int = 0
+    """Those of them that have served more than one request."""
     shutdowns: int = 0
     """Sessions shut down because the server was marked down."""
     requests: int = 0
@@ -151,6 +179,12 @@ class Counters:
         if self.sessions > self.sessions_max:
             self.sessions_max = self.sessions
         self.session_rate.add(now)
+
+    def session_resumed(self) -> None:
+        """One that was closed, and counted, goes on."""
+        self.sessions += 1
+        if self.sessions > self.sessions_max:
+            self.sessions_max = self.sessions
 
     def session_closed(self, traffic: Traffic) -> None:
         self.sessions -= 1

@@ -20,6 +20,7 @@ from vipproxy.interfaces import (
     IClosable,
     ICluster,
     IConnector,
+    IControl,
     IFrontend,
     IListener,
     IRelay,
@@ -47,6 +48,7 @@ class Frontend:
     backends: Mapping[str, IBackend]
     limit: SessionLimit = field(factory=SessionLimit)
     """Of the whole process."""
+    control: IControl | None = None
     counters: Counters = field(factory=Counters)
     log: ITrafficLog | None = None
     stopping: bool = False

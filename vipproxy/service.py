@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from vipproxy.admin.socket import StatsSocket
 from vipproxy.backends.pool import Pool
 from vipproxy.config.options import ClusterConfig, FrontendConfig, GlobalOptions
 from vipproxy.connector import Connector
+from vipproxy.counters import Meter
 from vipproxy.dial.reactor import ReactorDialler
 from vipproxy.errors import ListenFailed, VipproxyError
 from vipproxy.frontend import Frontend
@@ -75,6 +77,8 @@ class ProxyService(Service):
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
         self._outlet = _outlet(config.options, reactor)
+        self._work = Meter(self._started_at, time.thread_time())
+        self._bytes_out = Meter(self._started_at)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._keeper = StateKeeper(_store(config), reactor, self._state)
         self._relay = _relay(config.options, reactor)
@@ -99,6 +103,7 @@ class ProxyService(Service):
             self.backends,
             self._limit,
             userlists={each.name: each.options for each in self.config.userlists},
+            control=self,
         )
         if self._outlet is not None and is_logged(config, self.config.options.log_targets):
             counters = frontend.counters
@@ -230,9 +235,10 @@ class ProxyService(Service):
     # -- what observers see and do ------------------------------------------------------
 
     def snapshot(self) -> ClusterSnapshot:
+        frontends = tuple(self._frontend_snapshot(each) for each in self.frontends.values())
         return ClusterSnapshot(
-            process=self._process(),
-            frontends=tuple(self._frontend_snapshot(each) for each in self.frontends.values()),
+            process=self._process(sum(each.counters.bytes_out for each in frontends)),
+            frontends=frontends,
             backends=tuple(self._backend_snapshot(each) for each in self.backends.values()),
             events=tuple(self._events),
         )
@@ -251,11 +257,11 @@ class ProxyService(Service):
             raise LookupError(f"no backend '{backend}'")
         self.backends[backend].set_admin_state(server, state)
 
-    def _process(self) -> ProcessSnapshot:
-        now = self._reactor.seconds()
+    def _process(self, bytes_out: int) -> ProcessSnapshot:
+        now, options = self._reactor.seconds(), self.config.options
         return ProcessSnapshot(
             pid=os.getpid(),
-            node=socket.gethostname(),
+            node=options.node or socket.gethostname(),
             version=__version__,
             started_at=self._started_at,
             uptime=now - self._started_at,
@@ -264,6 +270,12 @@ class ProxyService(Service):
             stopping=self._stopping,
             config_path=self.config.path,
             dropped_logs=0 if self._outlet is None else self._outlet.dropped,
+            identity=options.identity,
+            description=options.description or "",
+            threads=1 + (options.relay_threads if _compiled(options) else 0),
+            timers=len(self._reactor.getDelayedCalls()),
+            idle=100.0 * max(0.0, 1.0 - self._work.read(now, time.thread_time())),
+            bytes_out_rate=self._bytes_out.read(now, bytes_out),
         )
 
     def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:

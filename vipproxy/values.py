@@ -188,6 +188,8 @@ class BackendSnapshot:
     """Stick-table entries: key -> server name."""
     servers: tuple[ServerSnapshot, ...]
     counters: Counters
+    stick_size: int = 0
+    """Entries that the stick table can hold; 0 where there is none."""
 
 
 @frozen
@@ -226,6 +228,16 @@ class ProcessSnapshot:
     config_path: str
     dropped_logs: int = 0
     """Log lines that did not get to where they should."""
+    identity: str = "vipproxy"
+    """The name that ``show info`` gives."""
+    description: str = ""
+    threads: int = 1
+    timers: int = 0
+    """Delayed calls of the reactor."""
+    idle: float = 100.0
+    """Percents of its time that the reactor's thread has not worked lately."""
+    bytes_out_rate: float = 0.0
+    """Bytes to clients in a second, lately."""
 
 
 @frozen

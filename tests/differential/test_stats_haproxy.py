@@ -38,7 +38,9 @@ listen monitor
     bind 127.0.0.1:{port},127.0.0.2:{port},127.0.0.3:{port},127.0.0.4:{port}
     mode http
     monitor-uri /status
+    http-request use-service prometheus-exporter if {{ path /metrics }}
     stats enable
+    stats admin if TRUE
     stats uri /admin
     stats realm Haproxy\\ Statistics
     stats auth root:redhat
@@ -78,6 +80,8 @@ stats-uri = /admin
 stats-realm = Haproxy Statistics
 stats-auth = root:redhat
 stats-refresh = 5s
+stats-admin = on
+metrics-auth = off
 [frontend vip-db]
 protocol = tcp
 bind = 127.0.0.1:0

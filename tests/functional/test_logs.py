@@ -23,7 +23,7 @@ from tests.functional.harness import (
     eventually,
     free_port,
 )
-from vipproxy.admin.info import as_info
+from vipproxy.admin.info import as_info, info
 from vipproxy.config.log_options import PLACE, LogOptions
 from vipproxy.errors import BadRequest, SessionError
 from vipproxy.interfaces import IFrontend, IProtocolPlugin
@@ -301,7 +301,7 @@ class SessionTests(ProxyCase):
         proxy = await self.proxy("", origin, head=head)
         self.end(*await self.pair(origin))
         await proxy.until(lambda now: now.process.dropped_logs > 0, what="a dropped line")
-        self.assertIn("DroppedLogs: 1\n", as_info(proxy.snapshot()))
+        self.assertIn("DroppedLogs: 1\n", as_info(info(proxy.snapshot())))
 
     async def test_refused_by_its_protocol(self) -> None:
         """A client that its protocol refuses has a line, too; so has one that leaves before."""

@@ -230,7 +230,7 @@ class Streams:
         await self.proxy("timeout-connect = 1s\nbalance = first", full, origin)
         client = await self.connect()
         await client.hear(b"s2\n")
-        self.assertEqual(self.server("s1").counters.connect_errors, 1)
+        self.assertEqual(self.server("s1").counters.redispatches, 1)
 
     async def test_mark_down(self: Any) -> None:
         """A mark-down ends every session of the server, and no other's."""

@@ -207,6 +207,7 @@ def _galera(pool: BackendSnapshot) -> BackendSnapshot:
             "counters": counters(0, shutdowns=397, connect_errors=6),
         },
         pins={"192.168.1.220": "rhos6-node1"},
+        stick_size=2,
     )
 
 

@@ -355,6 +355,7 @@ class FakeFrontend:
     counters: Counters = field(factory=Counters)
     relay: FakeRelay = field(factory=FakeRelay)
     cluster: Any = None
+    control: Any = None
     destination: Address | None = None
     log: Any = None
     stopping: bool = False

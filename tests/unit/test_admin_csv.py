@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.admin_fakes import backend, counters, frontend, process, reference_cluster, server
-from vipproxy.admin.columns import COLUMNS, rows
-from vipproxy.admin.csv import HEADER, as_csv
+from vipproxy.admin.columns import rows
+from vipproxy.admin.csv import HEADER
+from vipproxy.admin.csv import as_csv as csv_of_rows
+from vipproxy.admin.stat_fields import COLUMNS
 from vipproxy.values import CheckResult, CheckStatus, ClusterSnapshot, ServerSnapshot
+
+
+def as_csv(snapshot: ClusterSnapshot, details: bool = True) -> str:
+    return csv_of_rows(rows(snapshot), details)
 
 
 def parsed(text: str) -> list[dict[str, str]]:

@@ -9,9 +9,11 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.admin_fakes import process, reference_cluster
-from vipproxy.admin.info import KEYS, as_info
+from vipproxy.admin.info import as_info, info
+from vipproxy.admin.info_fields import ABSENT, FIELDS
 from vipproxy.admin.json import as_json
 from vipproxy.admin.units import in_bytes, in_time
+from vipproxy.counters import Meter
 
 HATOP = (
     "Name", "Version", "Release_date", "Nbproc", "Process_num", "Pid", "Uptime", "Maxconn",
@@ -22,13 +24,31 @@ HATOP = (
 class InfoTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.snapshot = reference_cluster()
-        self.lines = as_info(self.snapshot).splitlines()
+        self.lines = as_info(info(self.snapshot)).splitlines()
         self.values = dict(line.split(": ", 1) for line in self.lines)
 
     def test_keys(self) -> None:
         """Every key has one line, in HAProxy's order."""
-        self.assertEqual(list(self.values), list(KEYS))
-        self.assertEqual(len(self.lines), len(KEYS))
+        absent = ABSENT | {"description"}
+        keys = [each.name for each in FIELDS if each.name not in absent]
+        self.assertEqual([line.split(": ")[0] for line in self.lines], keys)
+
+    def test_description(self) -> None:
+        """The operator's description is there where there is one, before `Stopping`."""
+        told = evolve(self.snapshot, process=process(description="first of three"))
+        self.assertIn("\ndescription: first of three\nStopping: ", as_info(info(told)))
+
+    def test_identity(self) -> None:
+        """Tools that accept nothing but HAProxy can be satisfied."""
+        self.assertEqual(self.values["Name"], "vipproxy")
+        disguised = evolve(self.snapshot, process=process(identity="HAProxy"))
+        self.assertTrue(as_info(info(disguised)).startswith("Name: HAProxy\n"))
+
+    def test_floats(self) -> None:
+        """With floats, times have microseconds; else they are whole seconds."""
+        early = evolve(self.snapshot, process=process(uptime=1.25))
+        self.assertIn("\nUptime_sec: 1.25\n", as_info(info(early, floats=True)))
+        self.assertIn("\nUptime_sec: 1\n", as_info(info(early)))
 
     def test_hatop(self) -> None:
         """The keys without which hatop gives up are there, and none is empty."""
@@ -51,7 +71,7 @@ class InfoTests(SynchronousTestCase):
     def test_stopping(self) -> None:
         """A proxy that stops says so."""
         stopping = evolve(self.snapshot, process=process(stopping=True))
-        self.assertIn("Stopping: 1\n", as_info(stopping))
+        self.assertIn("Stopping: 1\n", as_info(info(stopping)))
 
 
 class JsonTests(SynchronousTestCase):
@@ -96,3 +116,13 @@ class UnitsTests(SynchronousTestCase):
         """Times are told in their two largest units."""
         told = [in_time(n) for n in (0, 0.9, 59, 60, 61, 3600, 90061)]
         self.assertEqual(told, ["0s", "0s", "59s", "1m", "1m 1s", "1h", "1d 1h"])
+
+
+class MeterTests(SynchronousTestCase):
+    def test_growth(self) -> None:
+        """A meter tells the growth between looks that are a second apart; others change nothing."""
+        meter = Meter(at=10.0, total=100.0)
+        self.assertEqual(meter.read(10.5, 900.0), 0.0)
+        self.assertEqual(meter.read(12.0, 300.0), 100.0)
+        self.assertEqual(meter.read(12.9, 5000.0), 100.0)
+        self.assertEqual(meter.read(14.0, 300.0), 0.0)

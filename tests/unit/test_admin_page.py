@@ -8,13 +8,15 @@ from html.parser import HTMLParser
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.unit.admin_fakes import backend, frontend, process, reference_cluster, server
+from tests.unit.admin_fakes import backend, counters, frontend, process, reference_cluster, server
+from vipproxy.admin.filters import Filter
 from vipproxy.admin.page import PageOptions, as_page
-from vipproxy.admin.states import state_of_server
+from vipproxy.admin.place import Place
+from vipproxy.admin.states import LEGEND, state_of_server
 from vipproxy.admin.verdict import Verdict, judge, judge_pool
 from vipproxy.values import AdminState, CheckResult, CheckStatus, ClusterSnapshot
 
-OPTIONS = PageOptions("/admin", 5.0)
+OPTIONS = PageOptions(Place("/admin"), 5.0)
 
 
 class Document(HTMLParser):
@@ -92,8 +94,41 @@ class PageTests(SynchronousTestCase):
         """The top says the verdict and which pool is meant, and who is speaking."""
         self.assertIn("DOWN", self.document.words)
         self.assertIn("heat-cloudw-vms", self.document.words)
-        for word in ("842", "45 of 51", "3d 4h", "rhos6-lb1", "4711"):
+        for word in ("842 of 10,000", "45 of 51", "3d 4h", "rhos6-lb1", "4711"):
             self.assertIn(word, self.document.words)
+
+    def test_legend(self) -> None:
+        """Every symbol that a server can have is explained."""
+        explained = {each.symbol for each in LEGEND}
+        servers = [each for pool in reference_cluster().backends for each in pool.servers]
+        self.assertEqual({state_of_server(each).symbol for each in servers} - explained, set())
+
+    def test_details(self) -> None:
+        """Pointing at a sum tells its parts."""
+        pool = backend(
+            "app",
+            3,
+            (server(1, 80, counters=counters(3, requests=7, responses=[0, 5, 0, 2, 0, 0])),),
+            mode="http",
+        )
+        page = as_page(ClusterSnapshot(process(), (), (pool,)), OPTIONS).decode()
+        self.assertIn("requests: 7\n2xx: 5\n4xx: 2", page)
+
+    def test_forms(self) -> None:
+        """With a token each pool has HAProxy's form, and each server a box of it."""
+        options = evolve(OPTIONS, token="secret")
+        page = as_page(reference_cluster(), options).decode()
+        self.assertEqual(page.count('method="post"'), 17)
+        self.assertEqual(page.count('type="checkbox"'), 51)
+        self.assertEqual(page.count('value="secret"'), 17)
+        self.assertEqual(self.page.count(b'type="checkbox"'), 0)
+
+    def test_up_alone(self) -> None:
+        """`;up` leaves out servers, and a scope leaves out services."""
+        wanted = Filter(up=True, part="heat")
+        document = Document(as_page(reference_cluster(), OPTIONS, wanted))
+        self.assertEqual(document.tags.count("table"), 4)
+        self.assertNotIn("192.168.1.221:8004", document.text)
 
     def test_events(self) -> None:
         """Recent events are listed, the latest first."""
@@ -103,7 +138,7 @@ class PageTests(SynchronousTestCase):
     def test_reloading(self) -> None:
         """A page that reloads says so, and offers a way to stop that."""
         self.assertIn("/admin;norefresh", self.document.links)
-        still = Document(as_page(reference_cluster(), PageOptions("/admin")))
+        still = Document(as_page(reference_cluster(), PageOptions(Place("/admin"))))
         self.assertNotIn("/admin;norefresh", still.links)
 
     def test_escaping(self) -> None:

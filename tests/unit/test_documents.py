@@ -117,5 +117,6 @@ class CommandTests(SynchronousTestCase):
         listed = [line for line in (DOCS / "haproxy.md").read_text().splitlines() if "| `" in line]
         for command in COMMANDS:
             name = command.usage if command.words[0] != "help" else "help"
-            row = f"| `{name}` | {command.level.name.lower()} |"
+            escaped = name.replace("|", "\\|")
+            row = f"| `{escaped}` | {command.level.name.lower()} |"
             self.assertTrue(any(line.startswith(row) for line in listed), row)

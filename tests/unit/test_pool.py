@@ -87,20 +87,42 @@ class RefusedConnections(SynchronousTestCase):
             self.assertEqual(client.server, "s1")
             client.lease.refused(ConnectFailed("Connection refused"))
         self.assertEqual(self.pool.servers[0].status, "DOWN")
-        self.assertEqual(self.pool.servers[0].counters.connect_errors, 3)
+        self.assertEqual(self.pool.servers[0].failed_checks, 3)
 
     def test_next_server(self) -> None:
         """A client that was refused gets a server that it has not tried."""
-        client = ask(self.pool, tried=frozenset({"s1", "s2"}))
+        client = ask(self.pool, tried=frozenset({"s1", "s2"}), failed="s2")
         self.assertEqual(client.server, "s3")
         self.assertEqual(self.pool.counters.redispatches, 1)
+        lost = [each.counters.redispatches for each in self.pool.servers]
+        self.assertEqual(lost, [0, 1, 0])
 
     def test_without_redispatch(self) -> None:
         """redispatch = off keeps the client with the server that refused it, while it is up."""
         pool = make_pool("redispatch = off\n" + THREE)
-        client = ask(pool, tried=frozenset({"s3"}))
+        client = ask(pool, tried=frozenset({"s3"}), failed="s3")
         self.assertEqual(client.server, "s3")
         self.assertEqual(pool.counters.retries, 1)
+        self.assertEqual((pool.counters.sessions_total, pool.counters.chosen), (0, 0))
+
+    def test_sessions(self) -> None:
+        """A client is one session of its backend, however often it asks, waits, or is refused."""
+        pool = make_pool(servers("maxconn=1"))
+        first, second = ask(pool), ask(pool)
+        self.assertEqual((pool.counters.sessions, pool.counters.sessions_total), (2, 2))
+        self.assertIsNone(second.lease)
+        pool.forget(second)
+        self.assertEqual(pool.counters.sessions, 1)
+        first.lease.release(Ending.NORMAL)
+        self.assertEqual((pool.counters.sessions, pool.counters.sessions_max), (0, 2))
+
+    def test_no_server(self) -> None:
+        """A client for whom there is no server was a session, too."""
+        pool = make_pool(servers("disabled"))
+        ask(pool)
+        counters = pool.counters
+        self.assertEqual((counters.sessions, counters.sessions_total), (0, 1))
+        self.assertEqual(counters.connect_errors, 1)
 
     def test_own_shortage_is_no_news(self) -> None:
         """Running out of descriptors here says nothing about the server."""

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -113,10 +114,50 @@ class AnswerTests(StatsCase):
             self.assertNotIn(b"192.168.1.221:3306", body)
 
     def test_json(self) -> None:
-        """`;json` is JSON."""
-        _, fields, body = self.get(b"/admin;json")
-        self.assertEqual(fields[b"content-type"], b"application/json")
-        self.assertEqual(json.loads(body)["process"]["pid"], 4711)
+        """`;json` is HAProxy's JSON, `;snapshot` our own, and `;json-schema` the first one's."""
+        found = {}
+        for word in (b"json", b"snapshot", b"json-schema"):
+            _, fields, body = self.get(b"/admin;" + word)
+            self.assertEqual(fields[b"content-type"], b"application/json")
+            found[word] = json.loads(body)
+        self.assertEqual(found[b"json"][0][0]["value"], {"type": "str", "value": "monitor"})
+        self.assertEqual(found[b"snapshot"]["process"]["pid"], 4711)
+        self.assertEqual(found[b"json-schema"]["oneOf"][1]["title"], "Stat")
+
+    def test_metrics(self) -> None:
+        """The metrics need the password, too, unless the configuration says otherwise."""
+        self.assertEqual(self.get(b"/metrics", b"")[0], b"HTTP/1.1 401 Unauthorized")
+        _, fields, body = self.get(b"/metrics?scope=global")
+        self.assertEqual(fields[b"content-type"], b"text/plain; version=0.0.4")
+        self.assertTrue(body.startswith(b"# HELP haproxy_process_nbthread "))
+        self.assertEqual(self.get(b"/metrics?scope=x")[0], b"HTTP/1.1 400 Bad request")
+        self.options = evolve(self.options, metrics_auth=False)
+        self.assertEqual(self.get(b"/metrics", b"")[0], b"HTTP/1.1 200 OK")
+
+    def test_no_metrics(self) -> None:
+        """`metrics-uri = off` has none."""
+        self.options = evolve(self.options, metrics_uri="off")
+        self.assertTrue(self.get(b"/metrics")[0].startswith(b"HTTP/1.1 503 "))
+
+    def test_hide_version(self) -> None:
+        """Version and node are shown, unless they are not to be."""
+        self.assertIn(b"vipproxy 0.1.0", self.get(b"/admin")[2])
+        self.assertIn(b"rhos6-lb1", self.get(b"/admin")[2])
+        self.options = evolve(self.options, stats_hide_version=True, stats_show_node="off")
+        self.assertNotIn(b"0.1.0", self.get(b"/admin")[2])
+        self.assertNotIn(b"rhos6-lb1", self.get(b"/admin")[2])
+
+    def test_show_desc(self) -> None:
+        """A name and a text of the operator's own are shown."""
+        self.options = evolve(self.options, stats_show_node="lb-one", stats_show_desc="of three")
+        body = self.get(b"/admin")[2]
+        self.assertIn(b"lb-one", body)
+        self.assertIn(b"of three", body)
+
+    def test_show_legends(self) -> None:
+        """With legends the columns that HAProxy hides are there."""
+        self.options = evolve(self.options, stats_show_legends=True)
+        self.assertIn(b"192.168.1.221:3306", self.get(b"/admin;csv")[2])
 
     def test_norefresh(self) -> None:
         """`;norefresh` stops the reloading."""

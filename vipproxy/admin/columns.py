@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from vipproxy.admin.filters import Filter
+from vipproxy.admin.stat_fields import BACKEND, FRONTEND, SERVER
 from vipproxy.counters import Counters
 from vipproxy.values import (
     AdminState,
@@ -18,24 +20,6 @@ from vipproxy.values import (
     ServerSnapshot,
 )
 
-COLUMNS = (
-    "pxname", "svname", "qcur", "qmax", "scur", "smax", "slim", "stot", "bin", "bout",
-    "dreq", "dresp", "ereq", "econ", "eresp", "wretr", "wredis", "status", "weight", "act",
-    "bck", "chkfail", "chkdown", "lastchg", "downtime", "qlimit", "pid", "iid", "sid", "throttle",
-    "lbtot", "tracked", "type", "rate", "rate_lim", "rate_max", "check_status", "check_code",
-    "check_duration", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other",
-    "hanafail", "req_rate", "req_rate_max", "req_tot", "cli_abrt", "srv_abrt", "comp_in",
-    "comp_out", "comp_byp", "comp_rsp", "lastsess", "last_chk", "last_agt", "qtime", "ctime",
-    "rtime", "ttime", "agent_status", "agent_code", "agent_duration", "check_desc", "agent_desc",
-    "check_rise", "check_fall", "check_health", "agent_rise", "agent_fall", "agent_health",
-    "addr", "cookie", "mode", "algo", "conn_rate", "conn_rate_max", "conn_tot", "intercepted",
-    "dcon", "dses", "wrew", "connect", "reuse", "cache_lookups", "cache_hits", "srv_icur",
-    "src_ilim", "qtime_max", "ctime_max", "rtime_max", "ttime_max", "eint", "idle_conn_cur",
-    "safe_conn_cur", "used_conn_cur", "need_conn_est", "uweight", "agg_server_status",
-    "agg_server_check_status", "agg_check_status",
-)  # fmt: skip
-"""In HAProxy's order: 0 to 102."""
-
 Cell = str | int
 Row = Mapping[str, Cell]
 
@@ -45,20 +29,41 @@ _RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_
 _TIMES = ("qtime", "ctime", "rtime", "ttime")
 _LONGEST = ("qtime_max", "ctime_max", "rtime_max", "ttime_max")
 _NEVER = -1
-_FRONTEND, _BACKEND, _SERVER = 0, 1, 2
 _WITH_CODE = frozenset({CheckStatus.L7_OK, CheckStatus.L7_STATUS, CheckStatus.PROCESS_ERROR})
 
 
-def rows(snapshot: ClusterSnapshot) -> Iterator[Row]:
-    """Every row in HAProxy's order: proxy by proxy, FRONTEND, or servers and then BACKEND."""
-    proxies: list[FrontendSnapshot | BackendSnapshot] = [*snapshot.frontends, *snapshot.backends]
-    for proxy in sorted(proxies, key=lambda each: each.number):
-        if isinstance(proxy, FrontendSnapshot):
+EVERYTHING = Filter()
+
+
+def rows(snapshot: ClusterSnapshot, wanted: Filter = EVERYTHING) -> Iterator[Row]:
+    """The rows in HAProxy's order: proxy by proxy, FRONTEND, or servers and then BACKEND."""
+    for proxy in proxies(snapshot, wanted):
+        if isinstance(proxy, BackendSnapshot):
+            yield from _pool_rows(proxy, wanted, snapshot.now)
+        elif wanted.takes_frontends:
             yield frontend_row(proxy, snapshot.now)
-        else:
-            for server in proxy.servers:
-                yield server_row(proxy, server, snapshot.now)
-            yield backend_row(proxy, snapshot.now)
+
+
+def proxies(
+    snapshot: ClusterSnapshot, wanted: Filter = EVERYTHING
+) -> list[FrontendSnapshot | BackendSnapshot]:
+    """Frontends and backends in the order of their numbers."""
+    every: list[FrontendSnapshot | BackendSnapshot] = [*snapshot.frontends, *snapshot.backends]
+    return sorted(filter(wanted.takes_proxy, every), key=lambda each: each.number)
+
+
+def _pool_rows(pool: BackendSnapshot, wanted: Filter, now: float) -> Iterator[Row]:
+    for server in filter(wanted.takes_server, pool.servers):
+        yield server_row(pool, server, now)
+    if wanted.takes_backends:
+        row = backend_row(pool, now)
+        yield {**row, "status": _counted(pool)} if wanted.counts_servers else row
+
+
+def _counted(pool: BackendSnapshot) -> str:
+    """``UP (2/3)``: how many of its servers are up."""
+    up = sum(each.up for each in pool.servers)
+    return f"{'UP' if pool.up else 'DOWN'} ({up}/{len(pool.servers)})"
 
 
 def frontend_row(frontend: FrontendSnapshot, now: float) -> Row:
@@ -69,7 +74,7 @@ def frontend_row(frontend: FrontendSnapshot, now: float) -> Row:
         **_compression_cells(),
         "svname": "FRONTEND",
         "sid": 0,
-        "type": _FRONTEND,
+        "type": FRONTEND,
         "slim": frontend.session_limit,
         "dreq": counters.denied_requests,
         "ereq": counters.request_errors,
@@ -98,7 +103,7 @@ def backend_row(backend: BackendSnapshot, now: float) -> Row:
         **_compression_cells(),
         "svname": "BACKEND",
         "sid": 0,
-        "type": _BACKEND,
+        "type": BACKEND,
         "slim": backend.session_limit,
         "dreq": counters.denied_requests,
         "status": "UP" if backend.up else "DOWN",
@@ -129,18 +134,18 @@ def server_row(backend: BackendSnapshot, server: ServerSnapshot, now: float) -> 
         **_pool_cells(server, counters),
         "svname": server.name,
         "sid": server.number,
-        "type": _SERVER,
+        "type": SERVER,
         "status": server.status,
         "weight": server.weight,
         "uweight": server.weight,
         "act": int(not server.backup),
         "bck": int(server.backup),
         "addr": str(server.address),
-        "srv_icur": 0,
-        "idle_conn_cur": 0,
-        "safe_conn_cur": 0,
+        "srv_icur": counters.idle,
+        "idle_conn_cur": counters.idle - counters.idle_safe,
+        "safe_conn_cur": counters.idle_safe,
         "used_conn_cur": counters.sessions,
-        "need_conn_est": 0,
+        "need_conn_est": counters.sessions,
     }
     if server.maxconn:
         cells["slim"] = server.maxconn
@@ -171,7 +176,7 @@ def _shared_cells(
         "rate": counters.session_rate.per_second(now),
         "rate_max": counters.session_rate.highest,
         "wrew": 0,
-        "eint": 0,
+        "eint": counters.internal_errors,
     }
     if proxy.mode == "http":
         cells.update(zip(_RESPONSES, counters.responses, strict=True))
@@ -195,7 +200,7 @@ def _pool_cells(owner: BackendSnapshot | ServerSnapshot, counters: Counters) -> 
         "srv_abrt": counters.server_aborts,
         "lastsess": _NEVER if last is None else int(last),
         "connect": counters.connects,
-        "reuse": 0,
+        "reuse": counters.reuses,
         **dict(zip(_TIMES, map(_in_milliseconds, timing.averages), strict=True)),
         **dict(zip(_LONGEST, map(_in_milliseconds, timing.highest), strict=True)),
     }

@@ -11,8 +11,8 @@ from enum import IntEnum
 
 from attrs import frozen
 
-from vipproxy.admin.csv import as_csv
-from vipproxy.admin.info import as_info
+from vipproxy.admin.schema import SCHEMA
+from vipproxy.admin.show import show_info, show_stat
 from vipproxy.interfaces import ICluster, IControl
 from vipproxy.values import AdminState
 
@@ -116,16 +116,15 @@ def _help(console: Console, words: Sequence[str]) -> str:
 
 
 def _show_info(console: Console, words: Sequence[str]) -> str:
-    return _takes_nothing("show info", words) or as_info(console.cluster.snapshot())
+    return show_info(console.cluster.snapshot(), words)
 
 
 def _show_stat(console: Console, words: Sequence[str]) -> str:
-    return _takes_nothing("show stat", words) or as_csv(console.cluster.snapshot())
+    return show_stat(console.cluster.snapshot(), words)
 
 
-def _takes_nothing(name: str, words: Sequence[str]) -> str:
-    """A refusal: better than an answer in another format than the one asked for."""
-    return f"'{name}' does not support '{words[0]}' yet.\n" if words else ""
+def _show_schema(console: Console, words: Sequence[str]) -> str:
+    return SCHEMA
 
 
 SET_SERVER_USAGE = "usage: set server <backend>/<server> state\n"
@@ -169,14 +168,21 @@ COMMANDS = (
     Command(
         "show info",
         Level.USER,
-        "show info",
+        "show info [desc|json|typed|float]*",
         "report information about the running process",
         _show_info,
     ),
     Command(
+        "show schema json",
+        Level.USER,
+        "show schema json",
+        "report the schema of the JSON of 'show info' and 'show stat'",
+        _show_schema,
+    ),
+    Command(
         "show stat",
         Level.USER,
-        "show stat",
+        "show stat [desc|json|no-maint|typed|up]*",
         "report counters for each proxy and server",
         _show_stat,
     ),

@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from attrs import evolve
+
+from vipproxy.admin.fields import Datum, Value
+from vipproxy.admin.info_fields import ABSENT, FIELDS, FLOATS
 from vipproxy.values import ClusterSnapshot
-
-KEYS = (
-    "Name", "Version", "Release_date", "Nbthread", "Nbproc", "Process_num", "Pid", "Uptime",
-    "Uptime_sec", "Memmax_MB", "PoolAlloc_MB", "PoolUsed_MB", "PoolFailed", "Ulimit-n", "Maxsock",
-    "Maxconn", "Hard_maxconn", "CurrConns", "CumConns", "CumReq", "MaxSslConns", "CurrSslConns",
-    "CumSslConns", "Maxpipes", "PipesUsed", "PipesFree", "ConnRate", "ConnRateLimit",
-    "MaxConnRate", "SessRate", "SessRateLimit", "MaxSessRate", "SslRate", "SslRateLimit",
-    "MaxSslRate", "SslFrontendKeyRate", "SslFrontendMaxKeyRate", "SslFrontendSessionReuse_pct",
-    "SslBackendKeyRate", "SslBackendMaxKeyRate", "SslCacheLookups", "SslCacheMisses",
-    "CompressBpsIn", "CompressBpsOut", "CompressBpsRateLim", "Tasks", "Run_queue", "Idle_pct",
-    "node", "Stopping", "Jobs", "Unstoppable Jobs", "Listeners", "ActivePeers", "ConnectedPeers",
-    "DroppedLogs", "BusyPolling", "FailedResolutions", "TotalBytesOut", "TotalSplicdedBytesOut",
-    "BytesOutRate", "DebugCommandsIssued", "CumRecvLogs", "Build info", "Memmax_bytes",
-    "PoolAlloc_bytes", "PoolUsed_bytes", "Start_time_sec", "Tainted",
-)  # fmt: skip
-"""In HAProxy 2.6's order, with its spelling. What vipproxy does not have, or measure, is 0."""
 
 RELEASE_DATE = "2026/11/23"
 """Of this version: hatop refuses to start without one."""
 
 
-def as_info(snapshot: ClusterSnapshot) -> str:
-    """One ``Key: value`` line a key of `KEYS`."""
-    values = _values(snapshot)
-    return "".join(f"{key}: {values.get(key, 0)}\n" for key in KEYS)
+def info(snapshot: ClusterSnapshot, floats: bool = False) -> list[Datum]:
+    """The facts in HAProxy's order; what vipproxy does not have, or measure, is 0.
+
+    With `floats`, times and rates are floating-point numbers.
+    """
+    values = {**_process_values(snapshot), **_traffic_values(snapshot)}
+    absent = ABSENT if snapshot.process.description else ABSENT | {"description"}
+    data = [
+        Datum(position, field, values.get(field.name, 0))
+        for position, field in enumerate(FIELDS)
+        if field.name not in absent
+    ]
+    return [_whole(each) for each in data] if not floats else [_as_float(each) for each in data]
 
 
-def _values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
-    return {**_process_values(snapshot), **_traffic_values(snapshot)}
+def as_info(data: Iterable[Datum], describe: bool = False) -> str:
+    """One ``Key: value`` line a fact, and what it is where that is wanted."""
+    return "".join(
+        f"{each.field.name}: {each.text}{_words(each) if describe else ''}\n" for each in data
+    )
 
 
-def _process_values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
+def _words(datum: Datum) -> str:
+    return f':"{datum.field.text}"'
+
+
+def _whole(datum: Datum) -> Datum:
+    return evolve(datum, value=int(datum.value)) if isinstance(datum.value, float) else datum
+
+
+def _as_float(datum: Datum) -> Datum:
+    tags = FLOATS.get(datum.field.name)
+    if tags is None:
+        return _whole(datum)
+    return evolve(datum, field=evolve(datum.field, tags=tags), value=float(datum.value))
+
+
+def _process_values(snapshot: ClusterSnapshot) -> Mapping[str, Value]:
     process = snapshot.process
     return {
-        "Name": "vipproxy",
+        "Name": process.identity,
         "Version": process.version,
         "Release_date": RELEASE_DATE,
-        "Nbthread": 1,
+        "Nbthread": process.threads,
         "Nbproc": 1,
         "Process_num": 1,
         "Pid": process.pid,
         "Uptime": _uptime(int(process.uptime)),
-        "Uptime_sec": int(process.uptime),
+        "Uptime_sec": process.uptime,
         "Ulimit-n": process.descriptor_limit,
         "Maxsock": process.descriptor_limit,
         "Maxconn": process.session_limit,
         "Hard_maxconn": process.session_limit,
+        "Tasks": process.timers,
+        "Idle_pct": round(process.idle),
         "node": process.node,
+        "description": process.description,
         "Stopping": int(process.stopping),
         "DroppedLogs": process.dropped_logs,
         "Build info": process.version,
-        "Start_time_sec": int(process.started_at),
+        "Start_time_sec": process.started_at,
+        "Tainted": "0",
     }
 
 
-def _traffic_values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
+def _traffic_values(snapshot: ClusterSnapshot) -> Mapping[str, Value]:
     """Sums over the frontends. No rate of the whole is kept: the highest is one frontend's."""
     counters = [each.counters for each in snapshot.frontends]
     listeners = sum(len(each.binds) for each in snapshot.frontends)
@@ -78,6 +97,7 @@ def _traffic_values(snapshot: ClusterSnapshot) -> Mapping[str, str | int]:
         "Jobs": sessions + listeners,
         "Listeners": listeners,
         "TotalBytesOut": sum(each.bytes_out for each in counters),
+        "BytesOutRate": snapshot.process.bytes_out_rate,
     }
 
 

@@ -1,4 +1,4 @@
-"""The snapshot as JSON, for ``;json``."""
+"""The snapshot as JSON, for ``;snapshot``."""
 
 from __future__ import annotations
 

@@ -24,6 +24,18 @@ _VERDICTS = {
 }
 
 
+LEGEND = (
+    State("up", "\N{BLACK CIRCLE}", "up"),
+    State("failing a check", "\N{BLACK UP-POINTING TRIANGLE}", "failing"),
+    State("coming up", "\N{BLACK DOWN-POINTING TRIANGLE}", "down"),
+    State("down", "\N{MULTIPLICATION X}", "down"),
+    State("draining", "\N{CIRCLE WITH LEFT HALF BLACK}", "out"),
+    State("in maintenance", "\N{BLACK SQUARE}", "out"),
+    State("not checked", "\N{WHITE CIRCLE}", "plain"),
+)
+"""What the symbols of servers mean."""
+
+
 def state_of_verdict(verdict: Verdict) -> State:
     return _VERDICTS[verdict]
 

@@ -25,6 +25,7 @@ from vipproxy.counters import Counters
 from vipproxy.errors import (
     ConnectFailed,
     ConnectTimeout,
+    InternalError,
     NoServer,
     QueueTimeout,
     ServersFull,
@@ -108,20 +109,24 @@ class Pool(MultiService):
         """Stop checking; whoever still waits is refused."""
         for taker, waiter in list(self._waiters.items()):
             self._leave(waiter)
-            taker.refused(NoServer(f"backend '{self.name}' is stopping"))
+            self._refuse(taker, NoServer(f"backend '{self.name}' is stopping"))
         self._patience.stop()
         return super().stopService()
 
     # -- leases -------------------------------------------------------------------------
 
     def lease(self, request: LeaseRequest, taker: ILeaseTaker) -> None:
+        now = self._clock.seconds()
+        if request.failed:
+            self.counters.session_resumed()
+        else:
+            self.counters.session_opened(now)
         place = self._choose(request)
         if isinstance(place, Server):
-            self._grant(request, taker, place, request.waited)
+            self._grant(request, taker, place, now, request.waited)
         elif isinstance(place, Queue):
-            arrived = self._clock.seconds() - request.waited
             limit = self.options.queue_limit
-            self._wait(Waiter(request, taker, arrived, limit, self._gave_up), place)
+            self._wait(Waiter(request, taker, now - request.waited, limit, self._gave_up), place)
         else:
             self._refuse(taker, place)
 
@@ -135,6 +140,7 @@ class Pool(MultiService):
         waiter = self._waiters.get(taker)
         if waiter is not None:
             self._leave(waiter)
+            self.counters.sessions -= 1
 
     def server_of_cookie(self, value: str) -> Server | None:
         return self.selection.of_cookie(value)
@@ -161,36 +167,50 @@ class Pool(MultiService):
             return error
 
     def _grant(
-        self, request: LeaseRequest, taker: ILeaseTaker, server: Server, waited: float
+        self,
+        request: LeaseRequest,
+        taker: ILeaseTaker,
+        server: Server,
+        now: float,
+        waited: float,
+        queued: bool = False,
     ) -> None:
-        now = self._clock.seconds()
-        pin = None if self.pins is None else self._pin(self.pins, request, server)
-        by_cookie = request.cookie is not None and request.cookie == server.cookie
+        pin, bound = None, request.cookie is not None and request.cookie == server.cookie
+        by_cookie = bound
+        if self.pins is not None:
+            pin, pinned = self._pin(self.pins, request, server)
+            bound = bound or pinned
         lease = Lease(self, server, pin, by_cookie, waited=waited, granted_at=now)
         server.lease_opened(lease, now)
-        self.counters.session_opened(now)
-        if not by_cookie:
+        if request.failed:
+            self._count_retry(server, request.failed)
+        if not (bound or queued or request.failed == server.name):
             server.counters.chosen += 1
             self.counters.chosen += 1
-        if request.tried:
-            self._count_retry(server, again=server.name in request.tried)
         taker.leased(lease)
 
-    def _pin(self, pins: StickTable, request: LeaseRequest, server: Server) -> Pin | None:
+    def _pin(
+        self, pins: StickTable, request: LeaseRequest, server: Server
+    ) -> tuple[Pin | None, bool]:
+        """The pin, and whether it has led to the server before."""
         key = pins.key_of(request)
         before = pins.lookup(key)
-        changed = before is None or before.server != server.name
+        same = before is not None and before.server == server.name
         pin = pins.use(key, server.name)
-        if changed:
+        if not same:
             self.state_changed()
-        return pin
+        return pin, same
 
-    def _count_retry(self, server: Server, again: bool) -> None:
-        for counters in (self.counters, server.counters):
-            if again:
-                counters.retries += 1
-            else:
-                counters.redispatches += 1
+    def _count_retry(self, server: Server, failed: str) -> None:
+        """As in HAProxy, a redispatch is counted where the client was lost."""
+        if server.name == failed:
+            server.counters.retries += 1
+            self.counters.retries += 1
+            return
+        self.counters.redispatches += 1
+        lost = self.selection.named(failed)
+        if lost is not None:
+            lost.counters.redispatches += 1
 
     # -- the end of a lease (called by it) ----------------------------------------------
 
@@ -205,8 +225,6 @@ class Pool(MultiService):
         """A refused connection is news: it counts as a failed check, and hurries the next."""
         self._lease_closed(lease)
         server = lease.server
-        server.counters.connect_errors += 1
-        self.counters.connect_errors += 1
         if isinstance(error, ConnectFailed) and server.ledger is not None:
             server.suspect = True
             timed_out = isinstance(error, ConnectTimeout)
@@ -221,8 +239,6 @@ class Pool(MultiService):
         if lease.established:
             lease.server.counters.shutdowns += 1
             self.counters.shutdowns += 1
-            lease.server.counters.server_aborts += 1
-            self.counters.server_aborts += 1
 
     def _lease_closed(self, lease: Lease) -> None:
         traffic = lease.traffic
@@ -257,7 +273,9 @@ class Pool(MultiService):
             trail.left_queue(waited, queue is not self.selection.queue, position)
 
     def _refuse(self, taker: ILeaseTaker, error: SessionError) -> None:
+        self.counters.sessions -= 1
         self.counters.connect_errors += 1
+        self.counters.internal_errors += isinstance(error, InternalError)
         taker.refused(error)
 
     def _gave_up(self, waiter: Waiter) -> None:
@@ -289,8 +307,9 @@ class Pool(MultiService):
                 return
             self._leave(waiter)
             if isinstance(place, Server):
-                waited = self.seconds() - waiter.last_active
-                self._grant(waiter.request, waiter.taker, place, waited)
+                now = self.seconds()
+                waited = now - waiter.last_active
+                self._grant(waiter.request, waiter.taker, place, now, waited, queued=True)
             elif isinstance(place, Queue):
                 self._wait(waiter, place)
             else:

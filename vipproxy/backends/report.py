@@ -51,6 +51,7 @@ def backend_snapshot(
         pins=pins,
         servers=servers,
         counters=counters,
+        stick_size=options.stick.size if options.stick else 0,
     )
 
 

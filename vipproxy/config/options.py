@@ -83,6 +83,21 @@ class GlobalOptions(GlobalLogOptions):
         haproxy="nbthread",
     )
 
+    identity: str = option(
+        choice("vipproxy", "HAProxy"),
+        default="vipproxy",
+        help="the name that 'show info' gives: some tools accept only HAProxy",
+    )
+    node: str | None = option(
+        TEXT,
+        default=None,
+        help="the name that the statistics give; by default the machine's",
+        haproxy="node",
+    )
+    description: str | None = option(
+        TEXT, default=None, help="a text about this proxy, in 'show info'", haproxy="description"
+    )
+
     def __attrs_post_init__(self) -> None:
         if self.relay == "native" and not native.available:
             raise ValueError(f"the native relay is not installed here: {native.why_not}")

@@ -21,6 +21,7 @@ from vipproxy.config.kinds import suggest
 from vipproxy.config.log_rules import LOG_RULES
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.config.rule_rules import conditions_hold
+from vipproxy.config.stats_rules import STATS_RULES
 from vipproxy.limits import RESERVED
 from vipproxy.values import Address
 
@@ -223,6 +224,7 @@ RULES: tuple[Rule, ...] = (
     *HTTP_RULES,
     conditions_hold,
     *LOG_RULES,
+    *STATS_RULES,
     _mark_down_needs_check,
     _steps_need_check,
     _pin_needs_shutdown,

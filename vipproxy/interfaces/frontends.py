@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IProtocol, IReactorTime
 from zope.interface import Attribute, Interface
 
 from vipproxy.counters import Counters, Traffic
-from vipproxy.interfaces.cluster import ICluster
+from vipproxy.interfaces.cluster import ICluster, IControl
 from vipproxy.interfaces.logs import ITrafficLog
 from vipproxy.interfaces.pools import IBackend
 from vipproxy.interfaces.relays import IConnector, IRelay, Side
@@ -52,6 +52,9 @@ class IFrontend(Interface):
     connector: IConnector = Attribute("From a lease to a connected server.")
     relay: IRelay = Attribute("Moves bytes.")
     cluster: ICluster = Attribute("The proxy's own state, read-only.")
+    control: IControl | None = Attribute(
+        "What an operator may change of it; None where nothing may be changed."
+    )
     backend: IBackend | None = Attribute("The frontend's backend.")
     backends: Mapping[str, IBackend] = Attribute("All backends of the proxy, by name.")
     userlists: Mapping[str, Any] = Attribute(

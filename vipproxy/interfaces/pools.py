@@ -47,6 +47,8 @@ class LeaseRequest:
     """The value of the persistence cookie, if the client sent one."""
     tried: frozenset[str] = frozenset()
     """Servers that have refused this client."""
+    failed: str = ""
+    """The server that failed this client last; empty for a client that comes for the first time."""
     waited: float = 0.0
     """Seconds already spent waiting."""
     key: bytes | None = None

@@ -81,7 +81,7 @@ class TrafficLog:
         record.process_sessions = self._limit.open
         record.frontend_sessions = self._counters.sessions
         if backend is not None:
-            record.backend_sessions = backend.counters.sessions + backend.queued
+            record.backend_sessions = backend.counters.sessions
             if record.lease is not None:
                 record.server_sessions = record.lease.server.sessions
         self._outlet.write(self._error_level if failed else NORMAL, self._line, record)

@@ -13,16 +13,11 @@ from vipproxy.counters import Traffic
 from vipproxy.errors import BadRequest, ClientGone, ClientTimeout
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.interfaces import LeaseRequest
+from vipproxy.protocols import http_log
+from vipproxy.protocols.http_counts import count_misunderstood
 from vipproxy.protocols.http_errors import connection_field, final_answer, page_of, written
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
-from vipproxy.protocols.http_log import (
-    ClientLog,
-    client_log,
-    write_absence,
-    write_down,
-    write_misunderstood,
-)
 from vipproxy.protocols.http_patience import Patience
 from vipproxy.protocols.http_requests import RequestReader
 from vipproxy.protocols.http_state import BODY, BUSY, CLOSING, HEAD
@@ -49,7 +44,7 @@ class HttpClient(Protocol):
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
         """What servers are told of the client, where they are to be told."""
-        self.log: ClientLog | None = None
+        self.log: http_log.ClientLog | None = None
         self.may_reuse_server = factory.reuses_at_once
         """Its requests may go onto idle connections to servers."""
         self._wish: LeaseRequest | None = None
@@ -78,7 +73,7 @@ class HttpClient(Protocol):
         if self.address is UNKNOWN:
             self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
-        self.log = client_log(self)
+        self.log = http_log.client_log(self)
         if self.factory.forwarding:
             secure = ISSLTransport.providedBy(self.transport)
             forwarding = self.factory.forwarding
@@ -116,7 +111,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        write_absence(self, self._state is HEAD and self._due)
+        self._absent()
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -148,7 +143,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
-                write_absence(self, self._due)
+                self._absent()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -192,8 +187,6 @@ class HttpClient(Protocol):
             route = factory.route
         if route is None:
             return  # it is answered already
-        if log is not None:
-            log.routed(route.backend)
         done = self._requests.done
         self._state = BUSY if done else BODY
         exchange = self._exchange = Exchange(self, route, head, done)
@@ -225,7 +218,7 @@ class HttpClient(Protocol):
             return
         if self._requests.head is None:
             counters.request_received(self.patience.seconds())
-        write_misunderstood(self, (ClientGone if self._ended else BadRequest).ending, 400)
+        http_log.write_misunderstood(self, (ClientGone if self._ended else BadRequest).ending, 400)
         self.answer(400)
 
     def _update_reading(self) -> None:
@@ -299,12 +292,12 @@ class HttpClient(Protocol):
         if page is None and head is not None and (said.start or said.status not in (400, 408)):
             keep = self.may_keep()
             self.write(written(said, head.method, connection_field(keep, head.minor, 1)))
-            write_down(self, said.status)
+            http_log.write_down(self, said.status)
             self.exchange_over(keep)
             return
         self._exchange = None
         self.write(final_answer(said.status) if page is None else page)
-        write_down(self, said.status)
+        http_log.write_down(self, said.status)
         self._close(linger=page is not None or said.status == 400)
 
     def drop(self) -> None:
@@ -367,12 +360,19 @@ class HttpClient(Protocol):
         elif self._exchange is not None:
             self._exchange.idle_expired()
         elif self._due:
-            self.frontend.counters.request_received(self.patience.seconds())
-            self.frontend.counters.request_errors += 1
-            write_misunderstood(self, ClientTimeout.ending, 408)
+            count_misunderstood(self)
+            http_log.write_misunderstood(self, ClientTimeout.ending, 408)
             self.answer(408)
         else:
             self._close()
+
+    def _absent(self) -> None:
+        """A client leaves that owes a request: without a word it is a bad one to HAProxy."""
+        if self._state is HEAD and self._due:
+            http_log.write_absence(self)
+            if not self._requests.data:
+                count_misunderstood(self)
+                self.frontend.counters.responded(400)
 
     def _abandon_exchange(self) -> None:
         exchange, self._exchange = self._exchange, None

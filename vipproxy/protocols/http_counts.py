@@ -5,14 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vipproxy.counters import Counters
-from vipproxy.errors import BadResponse, ClientTimeout, ServerTimeout, SessionError
+from vipproxy.errors import (
+    BadResponse,
+    ClientTimeout,
+    ServerMarkedDown,
+    ServerTimeout,
+    SessionError,
+)
 
 if TYPE_CHECKING:
+    from vipproxy.protocols.http_client import HttpClient
     from vipproxy.protocols.http_exchange import Exchange
 
 
 def counters_of(exchange: Exchange) -> list[Counters]:
-    """The backend's, and the server's once there is one."""
+    """The backend's, and the server's once there is one.
+
+    None while there is an attempt to connect: once cancelled, it counts by itself.
+    """
+    if exchange.attempt is not None:
+        return []
     lease = exchange.lease
     if lease is None:
         return [exchange.route.backend.counters]
@@ -20,12 +32,14 @@ def counters_of(exchange: Exchange) -> list[Counters]:
 
 
 def count_response(exchange: Exchange, status: int) -> None:
-    """A server has answered."""
+    """A server has answered; its requests are those that it has answered."""
     assert exchange.lease is not None
     exchange.lease.answered_at = exchange.client.patience.seconds()
+    server = exchange.lease.server.counters
+    server.requests += 1
+    server.responded(status)
     exchange.client.frontend.counters.responded(status)
     exchange.route.backend.counters.responded(status)
-    exchange.lease.server.counters.responded(status)
 
 
 def count_aborts(exchange: Exchange) -> None:
@@ -35,12 +49,21 @@ def count_aborts(exchange: Exchange) -> None:
 
 
 def count_failure(exchange: Exchange, error: SessionError) -> None:
-    """An answer that breaks off is the server's abort."""
+    """There is no answer, or not all of it.
+
+    An answer that breaks off is malformed as well as the server's abort; one that merely does not
+    go on is that alone.
+    """
     if isinstance(error, ClientTimeout):
         count_aborts(exchange)
-    elif isinstance(error, BadResponse | ServerTimeout):
+    elif isinstance(error, BadResponse | ServerMarkedDown | ServerTimeout):
         for counters in counters_of(exchange):
-            if exchange.begun:
-                counters.server_aborts += 1
-            else:
-                counters.response_errors += 1
+            counters.server_aborts += exchange.begun
+            counters.response_errors += not exchange.begun or isinstance(error, BadResponse)
+
+
+def count_misunderstood(client: HttpClient) -> None:
+    """What came in a request's place was none, or not all of one."""
+    counters = client.frontend.counters
+    counters.request_received(client.patience.seconds())
+    counters.request_errors += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -12,6 +12,7 @@ from vipproxy.counters import Traffic
 from vipproxy.errors import (
     ClientGone,
     ClientTimeout,
+    ServerMarkedDown,
     ServerTimeout,
     SessionError,
 )
@@ -28,12 +29,7 @@ from vipproxy.interfaces import (
 )
 from vipproxy.protocols.http_bulk import Bulk, send_to_client, send_to_server
 from vipproxy.protocols.http_cookie_dates import CookieDates
-from vipproxy.protocols.http_counts import (
-    count_aborts,
-    count_failure,
-    count_response,
-    counters_of,
-)
+from vipproxy.protocols.http_counts import count_aborts, count_failure, count_response
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_heads import added_to_request, edit_response
 from vipproxy.protocols.http_log import note_end
@@ -79,7 +75,7 @@ class Exchange:
     """When the client's persistence cookie was set, where it says so."""
     _repeatable: bool = False
     """It may go onto an idle connection, and again onto a fresh one where that has died."""
-    _attempt: IAttempt | None = None
+    attempt: IAttempt | None = None
     lease: ILease | None = None
     traffic: Traffic = NO_TRAFFIC
     """The lease's, once there is one."""
@@ -122,7 +118,7 @@ class Exchange:
         trail = None if client.log is None else client.log.record
         attempt = client.frontend.connector.connect(backend, wish, self, self, trail=trail)
         if self.lease is None and not self._over:
-            self._attempt = attempt
+            self.attempt = attempt
 
     def reuse(self, lease: ILease) -> bool:
         """Take an idle connection, where this request may be lost with it."""
@@ -132,6 +128,8 @@ class Exchange:
             self._repeatable = False
             idle.make_room(lease.server)
             return False
+        lease.server.counters.reuses += 1
+        self.route.backend.counters.reuses += 1
         lease.connected()
         self._use(lease, connection)
         return True
@@ -142,7 +140,7 @@ class Exchange:
         self._use(lease, connection)
 
     def _use(self, lease: ILease, connection: ServerConnection) -> None:
-        self._attempt = None
+        self.attempt = None
         self.lease, self.server = lease, connection
         self.traffic = lease.traffic
         lease.holder, lease.answered_at = self, None
@@ -159,7 +157,7 @@ class Exchange:
         self._set_limit()
 
     def connect_failed(self, error: SessionError) -> None:
-        self._attempt = None
+        self.attempt = None
         self.fail(error)
 
     # -- from the client
@@ -314,10 +312,9 @@ class Exchange:
         lease, wish = self.lease, self._wish
         assert lease is not None
         assert wish is not None
-        for counters in counters_of(self):
-            counters.retries += 1
         if self.client.log is not None:
             self.client.log.retried()
+        wish = evolve(wish, failed=lease.server.name)
         self._repeatable = False
         self.lease = self.server = None
         server.abort()
@@ -350,6 +347,7 @@ class Exchange:
         self.client.answer(status)
 
     def revoked(self, ending: Ending) -> None:
+        count_failure(self, ServerMarkedDown("the server was marked down"))
         self._over = True
         note_end(self, ending)
         self._stop_bulk()
@@ -369,8 +367,8 @@ class Exchange:
     def _finish(self, ending: Ending) -> None:
         self._over = True
         self._stop_bulk()
-        if self._attempt is not None:
-            self._attempt.cancel()
+        if self.attempt is not None:
+            self.attempt.cancel()
         if self.server is not None:
             self.server.abort()
         if self.lease is not None:

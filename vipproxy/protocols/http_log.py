@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vipproxy.counters import Traffic
 from vipproxy.errors import ClientGone, QueueTimeout, SessionError
@@ -28,7 +28,9 @@ class ClientLog:
         destination: Address,
         traffic: Traffic,
         seconds: Callable[[], float],
+        backend: IBackend | None,
     ) -> None:
+        """`backend` serves all requests; None where that is decided for each."""
         self._log, self._traffic, self._seconds = log, traffic, seconds
         self._client, self._destination = client, destination
         self._ready_at = seconds()
@@ -36,6 +38,7 @@ class ClientLog:
         self._began_at: float | None = None
         """When its first byte did."""
         self._sent_before = 0
+        self._usual = backend
         self._backend: IBackend | None = None
         self._end = Ending.NORMAL, "-"
         self.record: Record | None = None
@@ -55,7 +58,7 @@ class ClientLog:
         """A request's head is complete."""
         record = self._new_record(now)
         record.requested_at, record.request = now, head.lines
-        self._backend = None
+        self._backend = self._usual
 
     def routed(self, backend: IBackend) -> None:
         """This backend is to serve it."""
@@ -169,9 +172,9 @@ def write_misunderstood(client: HttpClient, ending: Ending, status: int) -> None
         client.log.misunderstood(ending, status)
 
 
-def write_absence(client: HttpClient, owed: bool) -> None:
-    """A client leaves that `owed` a request, perhaps."""
-    if client.log is not None and owed:
+def write_absence(client: HttpClient) -> None:
+    """A client leaves that owed a request."""
+    if client.log is not None:
         client.log.misunderstood(ClientGone.ending, 400)
         client.log.over()
 
@@ -182,10 +185,17 @@ def write_ruling(client: HttpClient, denied: bool, backend: IBackend | None = No
         client.log.ruled(denied, backend)
 
 
-def client_log(client: Any) -> ClientLog | None:
-    """The log of an `HttpClient`, where its frontend has one."""
-    frontend = client.frontend
+def client_log(client: HttpClient) -> ClientLog | None:
+    """The log of a client, where its frontend has one."""
+    frontend, factory = client.frontend, client.factory
     if frontend.log is None:
         return None
-    seconds = frontend.clock.seconds
-    return ClientLog(frontend.log, client.address, client.destination, client.traffic, seconds)
+    backend = factory.route.backend if factory.rules is None and factory.route else None
+    return ClientLog(
+        frontend.log,
+        client.address,
+        client.destination,
+        client.traffic,
+        frontend.clock.seconds,
+        backend,
+    )

@@ -82,6 +82,8 @@ class RequestRules:
             client.answer(503)
             return None
         subject.backend = route.backend.name
+        if client.log is not None:
+            client.log.routed(route.backend)
         if self._ended(client, subject, route.request_rules, route.backend):
             return None
         return route

@@ -71,6 +71,8 @@ class ServerConnection(TwistedProtocol):
         self.falls = idle.falls_of(server)
         self.heard = False
         """Something of the current response has come."""
+        self.reused = False
+        """It has been idle, and taken again."""
         self._user: ServerUser | None = None
         self._sender: ServerUser | None = None
         """Who still sends a request of which the response is complete."""

@@ -194,6 +194,7 @@ class Session:
         for counters in (self._backend.counters, lease.server.counters):
             counters.client_aborts += ending in CLIENT_ENDINGS
             counters.server_aborts += ending in SERVER_ENDINGS
+            counters.response_errors += ending is Ending.SERVER_ABORT
 
     def _timeouts(self) -> tuple[float, float]:
         """`timeout-tunnel` replaces both, as in HAProxy."""

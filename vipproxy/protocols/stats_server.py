@@ -28,7 +28,9 @@ from vipproxy.protocols.http_errors import answer, connection_field, final_answe
 
 log = Logger()
 
-_REASONS = {200: b"OK", 401: b"Unauthorized"}
+BODY_LIMIT = 16384
+"""Bytes of a request's body that are kept; the site sees one byte more where there was more."""
+_REASONS = {200: b"OK", 303: b"See Other", 401: b"Unauthorized"}
 
 
 @frozen
@@ -58,7 +60,8 @@ class Answer:
         )  # fmt: skip
 
 
-Site = Callable[[RequestHead], Answer]
+Site = Callable[[RequestHead, bytes], Answer]
+"""Answers a request: its head, and its body."""
 
 
 class StatsFactory(Factory):
@@ -80,6 +83,8 @@ class StatsConnection(Protocol):
         self._inbox = Inbox(REQUEST_START)
         self._head: RequestHead | None = None
         self._body: BodyReader | None = None
+        self._sent = bytearray()
+        """What has come of the body."""
         self._answers = 0
         self._paused = False
         """The transport holds more than it wants."""
@@ -111,25 +116,28 @@ class StatsConnection(Protocol):
             self._refuse(400)
 
     def _read_request(self) -> bool:
-        """Read on; True once a request is there whole. Bodies are thrown away."""
+        """Read on; True once a request is there whole."""
         if self._head is None:
             self._head = read_request(self._inbox)
             if self._head is None:
                 return False
             self._body = request_body(self._head)
         if self._body is not None:
-            _, rest = self._body.feed(self._inbox.take())
+            part, rest = self._body.feed(self._inbox.take())
             self._inbox.add(rest)
+            self._sent += part[: BODY_LIMIT + 1 - len(self._sent)]
             return self._body.done
         return True
 
     def _respond(self) -> None:
         head, self._head, self._body = self._head, None, None
         assert head is not None
+        body = bytes(self._sent)
+        self._sent.clear()
         self._answers += 1
         counters = self._frontend.counters
         counters.request_received(self._frontend.clock.seconds())
-        made = self._made(head)
+        made = self._made(head, body)
         counters.responded(made.status)
         counters.intercepted += made.intercepted
         keep = head.keep_alive and not made.closes and not self._frontend.stopping
@@ -138,12 +146,13 @@ class StatsConnection(Protocol):
         if not keep:
             self._close()
 
-    def _made(self, head: RequestHead) -> Answer:
+    def _made(self, head: RequestHead, body: bytes) -> Answer:
         """A fault of our own costs this answer, not the connection."""
         try:
-            return self._site(head)
+            return self._site(head, body)
         except Exception:
             log.failure("the statistics could not be made")
+            self._frontend.counters.internal_errors += 1
             return Answer(500)
 
     def _refuse(self, status: int) -> None:
