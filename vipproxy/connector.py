@@ -80,6 +80,11 @@ class Attempt:
         self._step: IDial | IDelayedCall | None = None
         """The dial, or the pause before it, that is under way."""
 
+    @property
+    def started(self) -> float:
+        started: float = self._started
+        return started
+
     def leased(self, lease: ILease) -> None:
         if self.trail is not None:
             tried = self._request.tried
@@ -92,7 +97,7 @@ class Attempt:
         if tried and lease.server.name in tried:
             spent = lease.waited - self._waited  # in retries, which HAProxy counts as connecting
             lease.waited -= spent
-            lease.granted_at -= spent
+            lease.opened_at -= spent
             pause = min(TURN_AROUND, self._backend.options.timeout_connect)
             self._step = self._connector.reactor.callLater(pause, self._dial, lease)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 
-from attrs import Factory, define
+from attrs import Factory, define, fields
 
 from vipproxy import native
 
@@ -128,6 +128,10 @@ CLASS_OF_STATUS = [status // 100 - 1 if 100 <= status < 600 else OTHER for statu
 """0 for 1xx and so on; a status has three digits."""
 
 
+_NOW = frozenset({"sessions", "idle", "idle_safe"})
+"""What is so now, and no sum."""
+
+
 @define
 class Counters:
     """One shape for all three roles; columns that a role does not have stay zero."""
@@ -197,6 +201,24 @@ class Counters:
 
     def responded(self, status: int) -> None:
         self.responses[CLASS_OF_STATUS[status]] += 1
+
+    def clear(self, everything: bool, live: Iterable[Traffic]) -> None:
+        """Forget the highest values, or all but how many sessions are open.
+
+        `live` is what open sessions have moved: it is set off, since it counts at their end.
+        """
+        if everything:
+            fresh = Counters()
+            for each in fields(Counters):
+                if each.name not in _NOW:
+                    setattr(self, each.name, getattr(fresh, each.name))
+            for traffic in live:
+                self.bytes_in -= traffic.bytes_in
+                self.bytes_out -= traffic.bytes_out
+        self.sessions_max, self.queue_max = self.sessions, 0
+        self.session_rate.highest = self.request_rate.highest = 0
+        self.timing.settle()
+        self.timing.highest = [0.0] * len(self.timing.highest)
 
     def copy(self) -> Counters:
         """An independent copy, for a snapshot."""

@@ -97,7 +97,12 @@ class ServerTimeout(SessionError):
 
 
 class BadResponse(SessionError):
-    """The server answered what its protocol does not allow, or nothing."""
+    """The server answered what its protocol does not allow, or nothing.
+
+    `data` is what it answered, where that was not understood.
+    """
+
+    data = b""
 
     side = "server"
     ending = Ending.SERVER_ABORT
@@ -121,6 +126,14 @@ class InternalError(SessionError):
     """A plugin raised, or the proxy has a fault of its own."""
 
     ending = Ending.INTERNAL
+
+
+class Refused(VipproxyError):
+    """What an operator asked for cannot be done; the text is HAProxy's."""
+
+
+class Unknown(Refused, LookupError):
+    """There is no backend, server or frontend of that name."""
 
 
 class ListenFailed(VipproxyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -62,6 +63,7 @@ class Listener:
         self._accepting = False
         self._reading = False
         self._pause: IDelayedCall | None = None
+        self._enabled = True
         self._socket = listening_socket(address, BACKLOG)
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
@@ -88,9 +90,24 @@ class Listener:
         for stranger in list(self._strangers):
             stranger.close()
 
+    def disable(self) -> None:
+        """The socket stays bound, but listens no more: the kernel refuses clients."""
+        if self._enabled:
+            self._enabled = False
+            self._suspend()
+            self._socket.shutdown(socket.SHUT_RD)
+            with contextlib.suppress(OSError):  # only a port that the kernel has chosen is let go
+                self._socket.bind((self.address.host, self.address.port))
+
+    def enable(self) -> None:
+        if not self._enabled:
+            self._socket.listen(BACKLOG)
+            self._enabled = True
+            self.resume()
+
     def resume(self) -> None:
         """There may be room again."""
-        if self._accepting and not self._reading and self._pause is None:
+        if self._accepting and self._enabled and not self._reading and self._pause is None:
             self._reading = True
             self._reactor.addReader(self)
 
@@ -114,6 +131,9 @@ class Listener:
             if error.errno in SHORTAGES:
                 self._wait_for_resources(error)
             return
+        pace = self._frontend.limit.pace
+        if pace is not None:
+            pace.took(len(accepted))
         for descriptor, host, port in accepted:
             self._hand_over(descriptor, Address(host, port))
 

@@ -16,14 +16,16 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from vipproxy import __version__, native
-from vipproxy.admin.socket import StatsSocket
+from vipproxy.admin.socket import StatsSockets
 from vipproxy.backends.pool import Pool
+from vipproxy.captures import Captures
 from vipproxy.config.options import ClusterConfig, FrontendConfig, GlobalOptions
 from vipproxy.connector import Connector
+from vipproxy.control import Control
 from vipproxy.counters import Meter
 from vipproxy.dial.reactor import ReactorDialler
 from vipproxy.errors import ListenFailed, VipproxyError
-from vipproxy.frontend import Frontend
+from vipproxy.frontend import Accepting, Frontend
 from vipproxy.interfaces import (
     ICluster,
     IControl,
@@ -42,7 +44,6 @@ from vipproxy.sockets import TwistedTransports
 from vipproxy.state import FileStore, NoStore, StateKeeper
 from vipproxy.values import (
     Address,
-    AdminState,
     BackendSnapshot,
     ClusterSnapshot,
     Event,
@@ -53,6 +54,8 @@ from vipproxy.values import (
 log = Logger()
 
 EVENTS_KEPT = 100
+HAPROXY = "2.6.12"
+"""The version whose language the stats sockets speak."""
 FIRST_NUMBER = 2
 """HAProxy gives proxy 1 to itself."""
 FULLCONN_SHARE = 10
@@ -60,7 +63,7 @@ FULLCONN_SHARE = 10
 
 
 @implementer(ICluster, IControl, IObserver)
-class ProxyService(Service):
+class ProxyService(Control, Service):
     """The whole proxy as a Twisted service: under twistd, embedded in another, or in a test.
 
     `reactor` is by default the global one.
@@ -77,6 +80,7 @@ class ProxyService(Service):
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
         self._outlet = _outlet(config.options, reactor)
+        self._captures = Captures()
         self._work = Meter(self._started_at, time.thread_time())
         self._bytes_out = Meter(self._started_at)
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
@@ -90,7 +94,7 @@ class ProxyService(Service):
         self.frontends = {each.name: self._frontend(each) for each in config.frontends}
         self._numbers = _numbers(config)
         self._listeners: dict[str, list[Listener]] = {}
-        self._stats_socket = self._admin()
+        self._stats_sockets = StatsSockets(self, self, config.options, reactor)
 
     def _frontend(self, config: FrontendConfig) -> Frontend:
         frontend = Frontend(
@@ -102,6 +106,7 @@ class ProxyService(Service):
             self,
             self.backends,
             self._limit,
+            self._captures,
             userlists={each.name: each.options for each in self.config.userlists},
             control=self,
         )
@@ -109,10 +114,6 @@ class ProxyService(Service):
             counters = frontend.counters
             frontend.log = TrafficLog(config, self._outlet, self._reactor, counters, self._limit)
         return frontend
-
-    def _admin(self) -> StatsSocket | None:
-        options = self.config.options.stats_socket
-        return None if options is None else StatsSocket(self, self, options, self._reactor)
 
     # -- start and stop -----------------------------------------------------------------
 
@@ -126,8 +127,7 @@ class ProxyService(Service):
         try:
             for frontend in self.frontends.values():
                 self._listen(frontend)
-            if self._stats_socket is not None:
-                self._stats_socket.privilegedStartService()
+            self._stats_sockets.privilegedStartService()
         except VipproxyError:
             self._close_listeners()
             raise
@@ -149,8 +149,7 @@ class ProxyService(Service):
         for name, pool in self.backends.items():
             self._restore(pool, state.get(name, {}))
             pool.startService()
-        if self._stats_socket is not None:
-            self._stats_socket.startService()
+        self._stats_sockets.startService()
         for listener in self._all_listeners():
             listener.start()
 
@@ -173,8 +172,8 @@ class ProxyService(Service):
         yield self._drain()
         for pool in self.backends.values():
             yield pool.stopService()
-        if self._stats_socket is not None:
-            yield self._stats_socket.stopService()
+        yield self._stats_sockets.stopService()
+        self._limit.stop()
         yield self._keeper.finish()
         self._dialler.stop()
         self._transports.stop()
@@ -208,7 +207,7 @@ class ProxyService(Service):
         config = frontend.config
         factory = _factory(frontend)
         listeners = self._listeners.setdefault(config.name, [])
-        frontend.listeners = listeners
+        frontend.listeners, frontend.accepting = listeners, Accepting.OPEN
         for address in config.options.bind:
             try:
                 listeners.append(Listener(address, frontend, factory))
@@ -252,17 +251,12 @@ class ProxyService(Service):
         if self._outlet is not None:
             self._outlet.say(level_of(severity), text)
 
-    def set_admin_state(self, backend: str, server: str, state: AdminState) -> None:
-        if backend not in self.backends:
-            raise LookupError(f"no backend '{backend}'")
-        self.backends[backend].set_admin_state(server, state)
-
     def _process(self, bytes_out: int) -> ProcessSnapshot:
         now, options = self._reactor.seconds(), self.config.options
         return ProcessSnapshot(
             pid=os.getpid(),
             node=options.node or socket.gethostname(),
-            version=__version__,
+            version=_version(options),
             started_at=self._started_at,
             uptime=now - self._started_at,
             session_limit=self._limit.limit,
@@ -276,6 +270,8 @@ class ProxyService(Service):
             timers=len(self._reactor.getDelayedCalls()),
             idle=100.0 * max(0.0, 1.0 - self._work.read(now, time.thread_time())),
             bytes_out_rate=self._bytes_out.read(now, bytes_out),
+            session_ceiling=self._limit.ceiling,
+            session_rate_limit=self._limit.rate,
         )
 
     def _frontend_snapshot(self, frontend: Frontend) -> FrontendSnapshot:
@@ -303,6 +299,11 @@ def _factory(frontend: Frontend) -> IProtocolFactory:
         text = f"frontend '{config.name}' cannot be made: {type(error).__name__}: {error}"
         raise ListenFailed(text) from error
     return factory
+
+
+def _version(options: GlobalOptions) -> str:
+    """Tools that take us for HAProxy ask whether it is new enough for what they want."""
+    return __version__ if options.identity == "vipproxy" else f"{HAPROXY}-vipproxy-{__version__}"
 
 
 def _compiled(options: GlobalOptions) -> bool:

@@ -165,6 +165,22 @@ class ServerSnapshot:
     pinned: bool
     """A stick-table entry points at this server."""
     counters: Counters
+    initial_weight: int = 1
+    """The configuration's."""
+    stopping: bool = False
+    """The operator said so (`set server ... health stopping`)."""
+    disabled: bool = False
+    """The configuration starts it in maintenance."""
+    check_port: int = 0
+    """Its own; 0 where it has none."""
+    check_host: str = ""
+    """Where it is checked instead of its address, if it is."""
+    idle_limit: int | None = None
+    """Connections to it that are kept for further requests at most; None is any number."""
+    idle_timeout: float = 0.0
+    """Seconds that they are kept."""
+    checks_paused: bool = False
+    """By the operator."""
 
 
 @frozen
@@ -188,6 +204,8 @@ class BackendSnapshot:
     """Stick-table entries: key -> server name."""
     servers: tuple[ServerSnapshot, ...]
     counters: Counters
+    checked: bool = False
+    """Its servers are, unless they say otherwise."""
     stick_size: int = 0
     """Entries that the stick table can hold; 0 where there is none."""
 
@@ -198,7 +216,7 @@ class FrontendSnapshot:
     number: int
     mode: str
     status: str
-    """HAProxy's status column: OPEN or STOP."""
+    """HAProxy's status column: OPEN, PAUSED or STOP."""
     binds: tuple[Address, ...]
     backend: str
     session_limit: int
@@ -230,6 +248,10 @@ class ProcessSnapshot:
     """Log lines that did not get to where they should."""
     identity: str = "vipproxy"
     """The name that ``show info`` gives."""
+    session_ceiling: int = 0
+    """What `session_limit` can be raised to."""
+    session_rate_limit: int = 0
+    """New sessions a second at most; 0 is no limit."""
     description: str = ""
     threads: int = 1
     timers: int = 0

@@ -78,8 +78,8 @@ class SettingTests(SynchronousTestCase):
         """The demo's socket and state file are in its own directory."""
         directory = tempfile.gettempdir()
         options = settle(demo_config(), directory)[0].options
-        assert options.stats_socket is not None
-        self.assertEqual(options.stats_socket.path, Path(directory, "stats"))
+        (stats_socket,) = options.stats_socket
+        self.assertEqual(stats_socket.address, Path(directory, "stats"))
         self.assertEqual(options.state_file, Path(directory, "state.json"))
 
     def test_port_in_use(self) -> None:

@@ -15,10 +15,14 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.functional.harness import free_port
 from tests.unit.admin_fakes import FakeCluster, FakeControl
-from vipproxy.admin.socket import MAX_CONNECTIONS, StatsSocket
-from vipproxy.config.options import StatsSocketOptions
+from vipproxy.admin.conversation import MAX_CONNECTIONS
+from vipproxy.admin.socket import StatsSockets
+from vipproxy.config.options import GlobalOptions
+from vipproxy.config.socket_options import StatsSocketOptions
 from vipproxy.errors import ListenFailed
+from vipproxy.values import Address
 
 
 def connect(path: Path) -> socket.socket:
@@ -51,13 +55,16 @@ class StatsSocketTests(TestCase):
         self.path = Path(directory, "stats")
         self.control = FakeControl()
 
-    def make(self, **options: str) -> StatsSocket:
-        made = StatsSocketOptions(path=self.path, **options)
-        service = StatsSocket(FakeCluster(), self.control, made, reactor)
+    def make(self, **options: str) -> StatsSockets:
+        made = StatsSocketOptions(address=self.path, **options)
+        return self.serve(GlobalOptions(stats_socket=(made,)))
+
+    def serve(self, options: GlobalOptions) -> StatsSockets:
+        service = StatsSockets(FakeCluster(), self.control, options, reactor)
         self.addCleanup(service.stopService)
         return service
 
-    def start(self, **options: str) -> StatsSocket:
+    def start(self, **options: str) -> StatsSockets:
         service = self.make(**options)
         service.privilegedStartService()
         service.startService()
@@ -152,6 +159,88 @@ class StatsSocketTests(TestCase):
         """A path beyond the kernel's limit is an error."""
         self.path = self.path.with_name("x" * 200)
         self.assertRaises(ListenFailed, self.make().privilegedStartService)
+
+    async def test_several(self) -> None:
+        """Several sockets, of both kinds, each with its level; all of them are listed."""
+        other, port = self.path.with_name("other"), free_port()
+        options = GlobalOptions(
+            stats_socket=(
+                StatsSocketOptions(address=self.path, level="admin"),
+                StatsSocketOptions(address=other, level="user"),
+                StatsSocketOptions(address=Address("127.0.0.1", port)),
+            )
+        )
+        service = self.serve(options)
+        service.startService()
+        for path, level in ((self.path, b"admin"), (other, b"user")):
+            answer = await deferToThread(ask, path, b"show cli level\n")
+            self.assertEqual(answer, level + b"\n\n")
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"show cli level;show cli sockets\n")
+            answer = await deferToThread(read_all, client)
+        self.assertEqual(
+            answer.decode(),
+            "operator\n\n# socket lvl processes\n"
+            f"unix@{self.path} admin all\nunix@{other} user all\n"
+            f"ipv4@127.0.0.1:{port} operator all\n\n",
+        )
+        await service.stopService()
+        self.assertFalse(other.exists())
+
+    async def test_all_or_none(self) -> None:
+        """Where one cannot be made, those before it are removed again."""
+        blocked = self.path.with_name("blocked")
+        blocked.write_text("precious")
+        options = GlobalOptions(
+            stats_socket=(
+                StatsSocketOptions(address=self.path),
+                StatsSocketOptions(address=blocked),
+            )
+        )
+        self.assertRaises(ListenFailed, self.serve(options).privilegedStartService)
+        self.assertFalse(self.path.exists())
+        self.assertEqual(blocked.read_text(), "precious")
+
+    def test_port_in_use(self) -> None:
+        """A TCP port that somebody else has is an error that names it."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            place = Address(*other.getsockname()[:2])
+            options = GlobalOptions(stats_socket=(StatsSocketOptions(address=place),))
+            error = self.assertRaises(ListenFailed, self.serve(options).privilegedStartService)
+        self.assertIn(f"cannot make the stats socket '{place}': ", str(error))
+
+    async def test_shared_limit(self) -> None:
+        """`stats-maxconn` is for all sockets together."""
+        other = self.path.with_name("other")
+        options = GlobalOptions(
+            stats_socket=(
+                StatsSocketOptions(address=self.path),
+                StatsSocketOptions(address=other),
+            ),
+            stats_maxconn=1,
+        )
+        self.serve(options).startService()
+        first, late = connect(self.path), connect(other)
+        self.addCleanup(late.close)
+        await deferLater(reactor, 0.1)
+        late.sendall(b"show cli level\n")
+        late.setblocking(False)
+        await deferLater(reactor, 0.1)
+        self.assertRaises(BlockingIOError, late.recv, 1)
+        first.close()
+        late.setblocking(True)
+        late.settimeout(5)
+        self.assertEqual(await deferToThread(read_all, late), b"operator\n\n")
+
+    async def test_timeout(self) -> None:
+        """`stats-timeout` ends a silent connection."""
+        options = GlobalOptions(
+            stats_socket=(StatsSocketOptions(address=self.path),), stats_timeout=0.2
+        )
+        self.serve(options).startService()
+        with connect(self.path) as client:
+            client.sendall(b"prompt\n")
+            self.assertEqual(await deferToThread(read_all, client), b"\n> ")
 
     async def test_many_users(self) -> None:
         """Beyond ten users the next one waits until another has left."""

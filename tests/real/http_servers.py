@@ -162,7 +162,7 @@ addEventListener("DOMContentLoaded", async () => {
 </script>
 <body><img src="/held" alt=""></body>
 """
-"""The image is there when all is done: a browser that dumps the loaded page dumps what it says."""
+"""The image is there when all is done: the page is loaded when all is said."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, 1.3."""
 TEXT, CLOSE = 1, 8

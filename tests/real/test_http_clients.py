@@ -8,7 +8,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from tempfile import TemporaryDirectory
 
 import requests
 from twisted.internet import reactor
@@ -16,8 +15,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.http_peers import read_all
+from tests.real.browser import Browser
 from tests.real.http_servers import BLOCK, BrowserSite, Haproxy, Nginx, WsgiSite
-from tests.real.test_statistics_page import BROWSER
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 
@@ -263,7 +262,11 @@ class BrowserTests(ClientCase):
             return read_all(client)
 
     def dump(self, url: str) -> str:
-        with TemporaryDirectory() as profile:
-            run = [require("chromium"), *BROWSER, f"--user-data-dir={profile}", "--dump-dom", url]
-            done = subprocess.run(run, capture_output=True, text=True, timeout=LIMIT, check=False)
-        return done.stdout
+        """What the page says when it is loaded to its last image."""
+        browser = Browser(require("chromium"))
+        try:
+            browser.open(url)
+            text: str = browser.read("document.body.textContent")
+        finally:
+            browser.close()
+        return text

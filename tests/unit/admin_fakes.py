@@ -8,7 +8,13 @@ from attrs import define, evolve, field
 from zope.interface import implementer
 
 from vipproxy.counters import Counters, Rate
-from vipproxy.interfaces import ICluster, IControl
+from vipproxy.interfaces import (
+    CapturedMessage,
+    ICluster,
+    IControl,
+    SessionView,
+    TableView,
+)
 from vipproxy.values import (
     Address,
     AdminState,
@@ -116,6 +122,7 @@ def backend(name: str, number: int, servers: tuple[ServerSnapshot, ...], **chang
         session_limit=1000,
         pins={},
         servers=servers,
+        checked=True,
         counters=counters(sum(each.counters.sessions for each in servers)),
     )
     return evolve(made, **changes)
@@ -286,16 +293,38 @@ class FakeCluster:
 
     value: ClusterSnapshot = field(factory=reference_cluster)
 
+    views: list[SessionView] = field(factory=list)
+    stick_tables: list[TableView] = field(factory=list)
+    refused: list[CapturedMessage] = field(factory=list)
+
     def snapshot(self) -> ClusterSnapshot:
         return self.value
 
+    def sessions(self) -> list[SessionView]:
+        return self.views
+
+    def tables(self) -> list[TableView]:
+        return self.stick_tables
+
+    def captures(self) -> tuple[int, list[CapturedMessage]]:
+        return len(self.refused), self.refused
+
 
 @implementer(IControl)
-@define
 class FakeControl:
-    """Writes down what it is asked to do."""
+    """Writes down what it is asked to do: the method's name, and its arguments."""
 
-    calls: list[tuple[str, str, AdminState]] = field(factory=list)
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.refusal: Exception | None = None
 
-    def set_admin_state(self, backend: str, server: str, state: AdminState) -> None:
-        self.calls.append((backend, server, state))
+    def __getattr__(self, name: str) -> Any:
+        IControl[name]  # a KeyError for what is no wish of an operator's
+
+        def noted(*arguments: Any) -> bool:
+            if self.refusal is not None:
+                raise self.refusal
+            self.calls.append((name, *arguments))
+            return True
+
+        return noted

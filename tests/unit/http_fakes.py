@@ -187,7 +187,7 @@ class FakeLease:
 
     established: bool = False
     waited: float = 0.0
-    granted_at: float = 0.0
+    opened_at: float = 0.0
     connected_at: float = 0.0
     answered_at: float | None = None
 
@@ -257,6 +257,7 @@ class FakeAttempt:
     taker: Any
     reuser: Any = None
     trail: Any = None
+    started: float = 0.0
     cancelled: bool = False
 
     def cancel(self) -> None:
@@ -360,6 +361,8 @@ class FakeFrontend:
     log: Any = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
+    refused: list[tuple[bytes, str]] = field(factory=list)
+    """Bytes that were refused, and why."""
     userlists: dict[str, Any] = field(factory=dict)
 
     @property
@@ -377,6 +380,14 @@ class FakeFrontend:
 
     def closed(self, client: Any) -> None:
         self.clients.pop(client, None)
+
+    def refused_request(self, source: Address, data: bytes, reason: str) -> None:
+        self.refused.append((data, reason))
+
+    def refused_response(
+        self, backend: str, server: str, source: Address, data: bytes, reason: str
+    ) -> None:
+        self.refused.append((data, reason))
 
     def attach(self, side: Any, protocol: Any) -> Any:
         return attach(side, protocol, TwistedTransports(self.clock))

@@ -83,3 +83,16 @@ class Show(SynchronousTestCase):
         second = read(shown)
         self.assertEqual(second.config.frontends, first.config.frontends)
         self.assertEqual(second.config.backends[0].servers, first.config.backends[0].servers)
+
+    def test_several(self) -> None:
+        """A key that stands several times is shown as often, each with its own line."""
+        text = f"[global]\nstats-socket = /a level=admin\nstats-socket = 127.0.0.1:9\n{MINIMAL}"
+        lines = show(read(text).draft, "/etc/cluster.ini").splitlines()
+        found = [" ".join(line.split()) for line in lines if line.startswith("stats-socket ")]
+        self.assertEqual(
+            found,
+            [
+                "stats-socket = /a level=admin # cluster.ini:2",
+                "stats-socket = 127.0.0.1:9 level=operator # cluster.ini:3",
+            ],
+        )

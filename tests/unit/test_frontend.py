@@ -40,6 +40,15 @@ class CountingListener:
     def resume(self) -> None:
         self.resumed += 1
 
+    def disable(self) -> None:
+        """Not its business."""
+
+    def enable(self) -> None:
+        """Not its business."""
+
+    def stop(self) -> None:
+        """Not its business."""
+
 
 class Clients(SynchronousTestCase):
     def setUp(self) -> None:

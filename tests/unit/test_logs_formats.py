@@ -108,7 +108,7 @@ class TextTests(SynchronousTestCase):
         client = ask(make_pool(servers("")), connect=False)
         lease = client.lease
         assert lease is not None
-        lease.waited, lease.granted_at = 0.5, AT  # type: ignore[misc]
+        lease.waited, lease.opened_at = 0.5, AT  # type: ignore[misc]
         lease.established, lease.connected_at = True, AT + 0.00390625  # type: ignore[misc]
         lease.answered_at = AT + 0.015625
         self.assertEqual(text("%Tw/%Tc/%Tr", lease=lease, waited=0.5), "500/3/11")

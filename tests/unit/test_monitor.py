@@ -169,7 +169,7 @@ class Pace(MonitorCase):
         """A server's own check-port goes before the check's port, and that before its port."""
         pool = make_pool(f"{CHECK} port=9200\n{servers('', 'check-port=9300', 'check=off')}")
         loops = pool.monitor._loops.values()
-        self.assertEqual([loop._target.address.port for loop in loops], [9200, 9300])
+        self.assertEqual([loop._target().address.port for loop in loops], [9200, 9300])
 
 
 class Transitions(MonitorCase):

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from vipproxy.config import BadValue, loads
 from vipproxy.config.declare import options_of
 from vipproxy.config.document import REPEATABLE
-from vipproxy.config.options import BackendOptions, FrontendOptions
+from vipproxy.config.options import BackendOptions, FrontendOptions, GlobalOptions
 from vipproxy.config.rule_kinds import HTTP_REQUEST_RULE, PAGE
 from vipproxy.config.show import show
 from vipproxy.config.words import quote, split_words
@@ -173,7 +173,7 @@ class ProblemTests(SynchronousTestCase):
 class SectionTests(SynchronousTestCase):
     def test_repeatable(self) -> None:
         """The keys that may stand several times are those that are declared so."""
-        classes = [FrontendOptions, BackendOptions, HttpOptions, TcpOptions]
+        classes = [GlobalOptions, FrontendOptions, BackendOptions, HttpOptions, TcpOptions]
         declared = {
             key.partition(" ")[0]
             for cls in classes

@@ -65,12 +65,12 @@ class ToolTests(FormCase):
     def test_done(self) -> None:
         """A tool with the password sends HAProxy's form, and that is all."""
         self.assertEqual(self.post(FORM), "DONE")
-        self.assertEqual(self.control.calls, [(POOL, NODE, AdminState.MAINT)])
+        self.assertEqual(self.control.calls, [("set_admin_state", POOL, NODE, AdminState.MAINT)])
 
     def test_backend_by_number(self) -> None:
         """The backend may be its number."""
         self.assertEqual(self.post({**FORM, "b": "#4"}), "DONE")
-        self.assertEqual(self.control.calls, [(POOL, NODE, AdminState.MAINT)])
+        self.assertEqual(self.control.calls, [("set_admin_state", POOL, NODE, AdminState.MAINT)])
 
     def test_old_names(self) -> None:
         """HAProxy's older actions do nothing to a server that is so already."""

@@ -1,194 +1,137 @@
-"""The stats socket: a Unix stream socket, one line of commands a connection, EOF ends the answer.
-
-The ways of HAProxy's (management guide, 9.3), but for its interactive mode.
-"""
+"""The stats sockets: Unix sockets and TCP ports on which operators and tools give commands."""
 
 from __future__ import annotations
 
-import re
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet import tcp, unix
+from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from vipproxy.admin.commands import Console, Level, execute
-from vipproxy.config.options import StatsSocketOptions
+from vipproxy.admin.commands import Console, Level
+from vipproxy.admin.conversation import CommandFactory, Users
+from vipproxy.config.options import GlobalOptions
+from vipproxy.config.socket_options import StatsSocketOptions
 from vipproxy.errors import ListenFailed
 from vipproxy.interfaces import ICluster, IControl
+from vipproxy.values import Address
 
-log = Logger()
-
-IDLE_TIMEOUT = 10.0
-"""Seconds: HAProxy's default `stats timeout`."""
-MAX_CONNECTIONS = 10
-"""HAProxy's default `stats maxconn`; more users wait in the kernel's queue."""
-MAX_LINE = 16384
-"""Bytes of a line, as HAProxy's default `tune.bufsize`."""
 BACKLOG = 50
+DEFAULT_MODE = "0600"
 
 
-@implementer(IHalfCloseableProtocol)
-class CommandProtocol(Protocol):
-    """Reads one line, answers its commands, and closes."""
+class _OneByOne:
+    """A port that accepts one user at a time, so that the limit holds."""
 
-    factory: CommandFactory
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._answered = False
-        self._timer: IDelayedCall | None = None
-
-    @property
-    def _transport(self) -> Any:
-        return self.transport
-
-    def connectionMade(self) -> None:
-        self.factory.connected(self)
-        self._restart_timer()
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._answered:
-            return
-        self._buffer += data
-        self._restart_timer()
-        lines, newline, _ = self._buffer.rpartition(b"\n")
-        if newline:
-            self._answer(lines)
-        elif len(self._buffer) > MAX_LINE:
-            self._transport.abortConnection()
-
-    def _answer(self, lines: bytes) -> None:
-        """Commands are separated by semicolons; lines that came together count as one."""
-        self._answered = True
-        self._buffer = b""
-        commands = re.split(r"[;\n]", lines.decode("utf-8", "replace"))
-        try:
-            answer = "".join(execute(self.factory.console, each) for each in commands)
-        except Exception:
-            log.failure("a command of the stats socket failed")
-            answer = "Internal error.\n\n"
-        self._transport.write(answer.encode())
-        self._transport.loseConnection()
-
-    def readConnectionLost(self) -> None:
-        """The user has said all; the answer, if there is one, still goes out."""
-        self._transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        """Nothing is written half-closed."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._stop_timer()
-        self.factory.disconnected(self)
-
-    def _restart_timer(self) -> None:
-        self._stop_timer()
-        self._timer = self.factory.reactor.callLater(IDLE_TIMEOUT, self._idle)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _idle(self) -> None:
-        self._timer = None
-        self._transport.abortConnection()
-
-
-class CommandFactory(Factory):
-    """Knows the open connections; the port stops accepting while there are too many."""
-
-    noisy = False
-    protocol = CommandProtocol  # type: ignore[assignment]
-
-    def __init__(self, console: Console, reactor: Any) -> None:
-        self.console = console
-        self.reactor = reactor
-        self.port: unix.Port | None = None
-        self._open: set[CommandProtocol] = set()
-
-    def connected(self, protocol: CommandProtocol) -> None:
-        self._open.add(protocol)
-        if self.port is not None and len(self._open) >= MAX_CONNECTIONS:
-            self.port.stopReading()
-
-    def disconnected(self, protocol: CommandProtocol) -> None:
-        self._open.discard(protocol)
-        if self.port is not None and len(self._open) < MAX_CONNECTIONS:
-            self.port.startReading()
-
-    def close_all(self) -> None:
-        """End every connection."""
-        self.port = None
-        for protocol in list(self._open):
-            protocol._transport.abortConnection()
-
-
-class CommandPort(unix.Port):
-    """Twisted binds, sets the mode and only then listens: nobody connects before the mode."""
+    numberAccepts: int
 
     def doRead(self) -> None:
-        """Accept one user at a time, so that the limit holds."""
         self.numberAccepts = 1
-        super().doRead()
+        super().doRead()  # type: ignore[misc]
+
+
+class UnixPort(_OneByOne, unix.Port):
+    """Twisted binds, sets the mode and only then listens: nobody connects before the mode."""
 
     def connectionLost(self, reason: Failure) -> None:
         """As Twisted's, but for the file, which the service removes."""
         tcp.Port.connectionLost(self, reason)
 
 
-class StatsSocket(Service):
-    """The socket as a service: made in `privilegedStartService`, removed when stopped.
+class TcpPort(_OneByOne, tcp.Port):
+    """An ordinary port otherwise."""
 
-    A stale socket file is replaced; raises ListenFailed where another process still listens, or
-    where the path is something else, or cannot be made.
+
+class StatsSockets(Service):
+    """The sockets as a service: made in `privilegedStartService`, removed when stopped.
+
+    A stale socket file is replaced; raises ListenFailed where another process still listens,
+    where a path is something else or cannot be made, or where a port cannot be bound.
     """
 
     def __init__(
-        self, cluster: ICluster, control: IControl, options: StatsSocketOptions, reactor: Any
+        self, cluster: ICluster, control: IControl, options: GlobalOptions, reactor: Any
     ) -> None:
         self._options = options
-        console = Console(cluster, control, Level[options.level.upper()])
-        self._factory = CommandFactory(console, reactor)
         self._reactor = reactor
+        self._users = Users(reactor, options.stats_maxconn)
+        lines = [_line(each) for each in options.stats_socket]
+        self._factories = [
+            CommandFactory(
+                Console(cluster, control, _level(each), lines, options.stats_timeout), self._users
+            )
+            for each in options.stats_socket
+        ]
+
+    @property
+    def addresses(self) -> Sequence[Any]:
+        """Where it listens, as Twisted's addresses."""
+        return [port.getHost() for port in self._users.ports]
 
     def privilegedStartService(self) -> None:
-        path, mode = self._options.path, int(self._options.mode, 8)
-        _make_room(path)
-        port = CommandPort(bytes(path), self._factory, BACKLOG, mode, self._reactor)
+        try:
+            for options, factory in zip(self._options.stats_socket, self._factories, strict=True):
+                self._users.ports.append(self._listen(options, factory))
+        except ListenFailed:
+            self._close()
+            raise
+
+    def _listen(self, options: StatsSocketOptions, factory: CommandFactory) -> Any:
+        port = self._port(options, factory)
         try:
             port.startListening()
         except (CannotListenError, OSError) as error:
             reason = getattr(error, "socketError", error)
-            raise ListenFailed(f"cannot make the stats socket '{path}': {reason}") from error
-        self._factory.port = port
+            text = f"cannot make the stats socket '{options.address}': {reason}"
+            raise ListenFailed(text) from error
+        return port
+
+    def _port(self, options: StatsSocketOptions, factory: CommandFactory) -> Any:
+        place = options.address
+        if isinstance(place, Address):
+            return TcpPort(place.port, factory, BACKLOG, place.host, self._reactor)
+        _make_room(place)
+        mode = int(options.mode or DEFAULT_MODE, 8)
+        return UnixPort(bytes(place), factory, BACKLOG, mode, self._reactor)
 
     def startService(self) -> None:
-        if self._factory.port is None:
+        if not self._users.ports:
             self.privilegedStartService()
         super().startService()
 
     def stopService(self) -> Any:
-        """Remove the socket and end its connections; harmless when it was not made."""
+        """Remove the sockets and end their connections; harmless when they were not made."""
         if self.running:
             super().stopService()
-        port = self._factory.port
-        if port is None:
-            return None
-        self._factory.close_all()
-        with suppress(OSError):
-            self._options.path.unlink()
-        return port.stopListening()
+        return self._close()
+
+    def _close(self) -> Any:
+        ports = list(self._users.ports)
+        self._users.ports.clear()
+        self._users.end_all()
+        for _, options in zip(ports, self._options.stats_socket, strict=False):
+            if isinstance(options.address, Path):
+                with suppress(OSError):
+                    options.address.unlink()
+        return gatherResults([maybeDeferred(port.stopListening) for port in ports])
+
+
+def _level(options: StatsSocketOptions) -> Level:
+    return Level[options.level.upper()]
+
+
+def _line(options: StatsSocketOptions) -> str:
+    """How ``show cli sockets`` shows it."""
+    place = options.address
+    kind = "unix" if isinstance(place, Path) else "ipv6" if ":" in place.host else "ipv4"
+    return f"{kind}@{place} {options.level} all"
 
 
 def _make_room(path: Path) -> None:

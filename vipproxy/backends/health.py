@@ -46,6 +46,11 @@ class Ledger:
         """No verdict is in the making."""
         return self.health in (0, self.highest)
 
+    def set(self, up: bool) -> None:
+        """The operator says so; the next check may say otherwise."""
+        self.health, self.judged = self.highest if up else 0, True
+        self._passing_since = None
+
     def flapping(self, now: float) -> bool:
         """It went down three times within a minute."""
         return len(self._falls) == FLAPS and self._falls[0] > now - FLAP_WINDOW

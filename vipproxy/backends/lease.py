@@ -30,15 +30,19 @@ class Lease:
     server: Server
     pin: Pin | None = None
     by_cookie: bool = False
+    opened_at: float = 0.0
     holder: IRevocable | None = None
     established: bool = False
     closed: bool = False
     waited: float = 0.0
     """Seconds until it was granted."""
-    granted_at: float = 0.0
     connected_at: float = 0.0
     answered_at: float | None = None
     _traffic: Traffic | None = None
+
+    @property
+    def backend(self) -> Pool:
+        return self.pool
 
     @property
     def traffic(self) -> Traffic:

@@ -50,21 +50,32 @@ def pause_before_next(options: CheckOptions, server: Server) -> float:
     return options.interval
 
 
+def check_address(server: Server, options: CheckOptions) -> Address:
+    """The server's own check-port first, then the check's port, then the server's port."""
+    address = server.address
+    port = server.check_port or options.port or address.port
+    return Address(server.check_host or address.host, port)
+
+
 class Monitor(Service):
     """First all servers at once, for a quick verdict; then spread over the interval."""
 
     def __init__(self, pool: Pool, reactor: Any) -> None:
+        self._pool, self._reactor = pool, reactor
         self._loops: dict[Server, CheckLoop] = {}
-        check = pool.options.check
         checked = [server for server in pool.servers if server.ledger is not None]
         for i, server in enumerate(checked):
-            pace = pool.pace_of(server.config)
-            assert check is not None
-            assert pace is not None
-            spread = pace.interval * i / len(checked)
-            self._loops[server] = CheckLoop(
-                pool, server, check.plugin, check.options, pace, reactor, spread
-            )
+            self._loops[server] = self._loop(server, i / len(checked))
+
+    def _loop(self, server: Server, share: float) -> CheckLoop:
+        """`share` is how much later in the interval than the first one it runs."""
+        check, pace = self._pool.options.check, self._pool.pace_of(server.config)
+        assert check is not None
+        assert pace is not None
+        spread = pace.interval * share
+        return CheckLoop(
+            self._pool, server, check.plugin, check.options, pace, self._reactor, spread
+        )
 
     def startService(self) -> None:
         super().startService()
@@ -75,6 +86,25 @@ class Monitor(Service):
         super().stopService()
         for loop in self._loops.values():
             loop.stop()
+
+    def add(self, server: Server) -> None:
+        """Check one more, from now on."""
+        loop = self._loops[server] = self._loop(server, 0.0)
+        if self.running:
+            loop.start(0.0)
+
+    def remove(self, server: Server) -> None:
+        """Check it no more. Harmless where it is not checked."""
+        loop = self._loops.pop(server, None)
+        if loop is not None:
+            loop.stop()
+
+    def moved(self, server: Server) -> None:
+        """It is to be checked elsewhere: a check under way is of no interest any more."""
+        loop = self._loops.get(server)
+        if loop is not None and self.running:
+            loop.stop()
+            loop.start(0.0)
 
     def hurry(self, server: Server) -> None:
         """Something has happened to it: let its next check come soon."""
@@ -103,20 +133,18 @@ class CheckLoop:
         self._next: IDelayedCall | None = None
         self._probe: Deferred[CheckResult] | None = None
         self._limit: IDelayedCall | None = None
-        self._target = CheckTarget(
-            backend=pool.name,
-            server=server.name,
-            address=self._address(),
-            timeout=options.interval if options.timeout is None else options.timeout,
-            reactor=reactor,
-            steps=pool.options.tcp_check or pool.options.http_check,
-        )
+        self._timeout = options.interval if options.timeout is None else options.timeout
 
-    def _address(self) -> Address:
-        """The server's own check-port first, then the check's port, then the server's port."""
-        own, address = self._server.config.options, self._server.address
-        port = own.check_port or self._options.port or address.port
-        return Address(own.check_addr or address.host, port)
+    def _target(self) -> CheckTarget:
+        server, backend = self._server, self._pool.options
+        return CheckTarget(
+            backend=self._pool.name,
+            server=server.name,
+            address=check_address(server, self._options),
+            timeout=self._timeout,
+            reactor=self._reactor,
+            steps=backend.tcp_check or backend.http_check,
+        )
 
     def start(self, delay: float) -> None:
         self._next = self._reactor.callLater(delay, self._check)
@@ -138,15 +166,14 @@ class CheckLoop:
 
     def _check(self) -> None:
         self._next = None
-        if self._server.admin is AdminState.MAINT:
+        if self._server.admin is AdminState.MAINT or self._server.checks_paused:
             self.start(self._options.interval)
             return
         self._server.checking = True
         started = self._reactor.seconds()
-        probe = as_deferred(self._plugin.probe, self._target, self._plugin_options)
+        probe = as_deferred(self._plugin.probe, self._target(), self._plugin_options)
         self._probe = probe
-        limit = self._target.timeout
-        self._limit = self._reactor.callLater(limit, self._timed_out, probe, started)
+        self._limit = self._reactor.callLater(self._timeout, self._timed_out, probe, started)
         probe.addErrback(self._failed)
         probe.addCallback(self._ended, probe, started)
 
@@ -162,7 +189,7 @@ class CheckLoop:
             return CheckResult(error.status, error.info, error.code)
         if isinstance(error, CancelledError):
             return CheckResult(CheckStatus.L7_TIMEOUT)
-        log.failure("the check of {target} failed", failure, target=self._target.server)
+        log.failure("the check of {target} failed", failure, target=self._server.name)
         return CheckResult(CheckStatus.PROCESS_ERROR, f"{type(error).__name__}: {error}")
 
     def _ended(self, result: CheckResult, probe: Deferred[CheckResult], started: float) -> None:
@@ -174,7 +201,7 @@ class CheckLoop:
         if not isinstance(result, CheckResult):
             text = f"the check answered {type(result).__name__}, not a CheckResult"
             result = CheckResult(CheckStatus.PROCESS_ERROR, text)
-        if self._server.admin is not AdminState.MAINT:
+        if self._server.admin is not AdminState.MAINT and not self._server.checks_paused:
             duration = self._reactor.seconds() - started
             self._pool.checked(self._server, evolve(result, duration=duration))
         pause = pause_before_next(self._options, self._server)

@@ -13,8 +13,10 @@ from vipproxy.backends.availability import Availability
 from vipproxy.backends.health import Ledger
 from vipproxy.backends.lease import Lease
 from vipproxy.backends.monitor import Monitor
+from vipproxy.backends.operations import Operations
 from vipproxy.backends.queue import Queue, Waiter
 from vipproxy.backends.report import backend_snapshot
+from vipproxy.backends.saved import restore, state_of
 from vipproxy.backends.selection import Selection
 from vipproxy.backends.server import Server
 from vipproxy.backends.stick import Pin, StickTable
@@ -78,14 +80,16 @@ class Pool(MultiService):
         self._patience = IdleTimer(reactor)
         self.pins = StickTable(options.stick, reactor) if options.stick else None
         self.verdicts = Verdicts(self, reactor, observer or Unobserved())
-        self.servers = [self._server(each, i) for i, each in enumerate(config.servers, 1)]
+        self.servers = [self.new_server(each, i) for i, each in enumerate(config.servers, 1)]
         balancer = options.balance.plugin.balancer(options.balance.options)
         self.selection = Selection(self.name, options, self.servers, self.pins, balancer)
         self.availability = Availability(reactor.seconds(), bool(self.selection.usable))
         self.monitor = Monitor(self, reactor)
         self.monitor.setServiceParent(self)
+        self.operations = Operations(self)
 
-    def _server(self, config: ServerConfig, number: int) -> Server:
+    def new_server(self, config: ServerConfig, number: int) -> Server:
+        """A server that is not in the pool yet."""
         ledger = self.new_ledger(config)
         up = (ledger is None or ledger.up) and not config.options.disabled
         return Server(config, number, ledger, Availability(self._clock.seconds(), up))
@@ -180,7 +184,7 @@ class Pool(MultiService):
         if self.pins is not None:
             pin, pinned = self._pin(self.pins, request, server)
             bound = bound or pinned
-        lease = Lease(self, server, pin, by_cookie, waited=waited, granted_at=now)
+        lease = Lease(self, server, pin, by_cookie, now, waited=waited)
         server.lease_opened(lease, now)
         if request.failed:
             self._count_retry(server, request.failed)
@@ -250,7 +254,7 @@ class Pool(MultiService):
             self._count_times(lease, lease.answered_at)
 
     def _count_times(self, lease: Lease, answered_at: float) -> None:
-        granted, connected, waited = lease.granted_at, lease.connected_at, lease.waited
+        granted, connected, waited = lease.opened_at, lease.connected_at, lease.waited
         whole = self.seconds() - granted + waited
         times = (waited, connected - granted, answered_at - connected, whole)
         lease.server.counters.timing.add(times)
@@ -332,10 +336,8 @@ class Pool(MultiService):
         self._serve(server.queue)
 
     def set_admin_state(self, name: str, state: AdminState) -> None:
-        """Set what the operator wants of a server; raises LookupError for an unknown one."""
-        server = self.selection.named(name)
-        if server is None:
-            raise LookupError(f"no server '{name}' in backend '{self.name}'")
+        """Set what the operator wants of a server; raises Unknown where there is none."""
+        server = self.operations.server(name)
         if state is not server.admin:
             self.verdicts.set_admin_state(server, state)
             self.state_changed()
@@ -343,25 +345,12 @@ class Pool(MultiService):
     # -- what it is ---------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What must survive a restart: pins and administrative states."""
-        state: dict[str, Any] = {}
-        admin = {s.name: s.admin.value for s in self.servers if s.admin is not AdminState.READY}
-        if admin:
-            state["admin"] = admin
-        if self.pins is not None:
-            state["pins"] = self.pins.as_mapping()
-        return state
+        """What must survive a restart."""
+        return state_of(self)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what an earlier run saved; unknown servers are left out."""
-        known = {server.name: server for server in self.servers}
-        for name, value in state.get("admin", {}).items():
-            if name in known:
-                known[name].admin = AdminState(value)
-                self.verdicts.refresh(known[name])
-        if self.pins is not None:
-            pins = state.get("pins", {})
-            self.pins.restore({key: name for key, name in pins.items() if name in known})
+        """Take over what an earlier run saved; raises ValueError, TypeError, AttributeError."""
+        restore(self, state)
 
     def snapshot(self, mode: str, number: int, session_limit: int) -> BackendSnapshot:
         """Everything at this instant."""

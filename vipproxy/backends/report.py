@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from vipproxy.backends.server import Server
 from vipproxy.config.server_options import CheckOptions
 from vipproxy.counters import Counters, Timing
-from vipproxy.interfaces import ILease
+from vipproxy.interfaces import ILease, IServerWatcher
 from vipproxy.values import AdminState, BackendSnapshot, ServerSnapshot
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def backend_snapshot(
     pins = pool.pins.as_mapping() if pool.pins else {}
     pinned = set(pins.values())
     servers = tuple(
-        server_snapshot(each, now, pool.pace_of(each.config), each.name in pinned)
+        server_snapshot(each, now, pool.pace_of(each.config), each.name in pinned, pool.watchers)
         for each in selection.servers
     )
     used = [each.since_session for each in servers if each.since_session is not None]
@@ -51,12 +51,17 @@ def backend_snapshot(
         pins=pins,
         servers=servers,
         counters=counters,
+        checked=options.check is not None,
         stick_size=options.stick.size if options.stick else 0,
     )
 
 
 def server_snapshot(
-    server: Server, now: float, check: CheckOptions | None, pinned: bool
+    server: Server,
+    now: float,
+    check: CheckOptions | None,
+    pinned: bool,
+    watchers: Sequence[IServerWatcher],
 ) -> ServerSnapshot:
     counters = _with_live(server.counters, server.leases)
     counters.queue_max = server.queue.longest
@@ -71,7 +76,7 @@ def server_snapshot(
         backup=server.backup,
         maxconn=server.maxconn,
         queued=len(server.queue),
-        checked=server.ledger is not None,
+        checked=server.ledger is not None and not server.checks_paused,
         checking=server.checking,
         last_check=server.last_check,
         health=server.ledger.health if server.ledger else 0,
@@ -85,7 +90,21 @@ def server_snapshot(
         cookie=server.cookie or "",
         pinned=pinned,
         counters=counters,
+        initial_weight=server.config.options.weight,
+        stopping=server.stopping,
+        disabled=server.config.options.disabled,
+        check_port=server.check_port or (check.port if check else 0) or 0,
+        check_host=server.check_host or "",
+        idle_limit=_idle_limit(watchers),
+        idle_timeout=max((watcher.timeout for watcher in watchers), default=0.0),
+        checks_paused=server.checks_paused,
     )
+
+
+def _idle_limit(watchers: Sequence[IServerWatcher]) -> int | None:
+    """Of all together; None where one has none."""
+    limits = [watcher.limit for watcher in watchers]
+    return None if not limits or None in limits else sum(map(int, limits))  # type: ignore[arg-type]
 
 
 def _with_live(counters: Counters, leases: Iterable[ILease]) -> Counters:

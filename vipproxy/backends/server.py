@@ -30,6 +30,17 @@ class Server:
     backup: bool = field(init=False)
     weight: int = field(init=False)
     maxconn: int = field(init=False)
+    check_host: str | None = field(init=False)
+    """Where it is checked instead of its own address."""
+    check_port: int | None = field(init=False)
+    checks_paused: bool = False
+    """By the operator (`disable health`)."""
+    stopping: bool = False
+    """The operator says so: no new clients, but those that a cookie or a pin binds to it."""
+    said_down: bool = False
+    """The operator says so of a server that is not checked."""
+    added: bool = False
+    """It is not from the configuration."""
     admin: AdminState = AdminState.READY
     suspect: bool = False
     """It has refused a client, and not passed a check since."""
@@ -45,6 +56,7 @@ class Server:
         options = self.config.options
         self.name, self.address, self.cookie = self.config.name, options.address, options.cookie
         self.backup, self.weight, self.maxconn = options.backup, options.weight, options.maxconn
+        self.check_host, self.check_port = options.check_addr, options.check_port
         if options.disabled:
             self.admin = AdminState.MAINT
 
@@ -54,7 +66,7 @@ class Server:
 
     @property
     def up(self) -> bool:
-        return self.ledger is None or self.ledger.up
+        return not self.said_down if self.ledger is None else self.ledger.up
 
     @property
     def unjudged(self) -> bool:
@@ -65,7 +77,8 @@ class Server:
     @property
     def usable(self) -> bool:
         """New clients may be sent to it."""
-        return self.up and self.admin is AdminState.READY and self.weight > 0
+        ready = self.admin is AdminState.READY and not self.stopping
+        return self.up and ready and self.weight > 0
 
     @property
     def keeps_clients(self) -> bool:
@@ -83,7 +96,11 @@ class Server:
             return "MAINT"
         if self.up and (self.admin is AdminState.DRAIN or not self.weight):
             return "DRAIN"
-        return "no check" if self.ledger is None else str(self.ledger)
+        if self.up and self.stopping:
+            return "NOLB" if self.ledger is None else str(self.ledger).replace("UP", "NOLB")
+        if self.ledger is None or self.checks_paused:
+            return "no check" if self.up else "DOWN"
+        return str(self.ledger)
 
     def lease_opened(self, lease: ILease, now: float) -> None:
         self.leases[lease] = None

@@ -74,6 +74,35 @@ class StickTable:
                 self._pins[key].server = successor
         return bool(keys)
 
+    def entries(self) -> list[tuple[str, Pin]]:
+        """All that have not expired."""
+        return [(key, pin) for key, pin in self._pins.items() if not self._expired(pin)]
+
+    def expires_in(self, pin: Pin) -> float:
+        """Seconds; 0 where it never does."""
+        expire = self.options.expire
+        return 0.0 if expire is None else max(0.0, pin.used_at + expire - self.clock.seconds())
+
+    def set(self, key: str, server: str) -> None:
+        """Pin a key by hand; without room for it the oldest idle entry goes, if there is one."""
+        pin = self.use(key, server)
+        if pin is not None:
+            self.release(pin)
+
+    def touch(self, key: str) -> None:
+        """Note that an entry was used. Harmless where there is none."""
+        pin = self.lookup(key)
+        if pin is not None:
+            pin.used_at = self.clock.seconds()
+
+    def drop(self, key: str) -> bool:
+        """Remove an entry; False where it is in use. Harmless where there is none."""
+        pin = self._pins.get(key)
+        if pin is not None and pin.users:
+            return False
+        self._pins.pop(key, None)
+        return True
+
     def holder(self) -> str | None:
         """The server of an exclusive table's latest pin."""
         if not self.exclusive or not self._pins:

@@ -8,9 +8,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from vipproxy.backends import words
+from vipproxy.backends.operations import fresh_ledger
 from vipproxy.backends.server import Server
-from vipproxy.interfaces import IObserver
-from vipproxy.values import AdminState, CheckResult, Ending
+from vipproxy.interfaces import Health, IObserver
+from vipproxy.values import Address, AdminState, CheckResult, Ending
 
 if TYPE_CHECKING:
     from vipproxy.backends.pool import Pool
@@ -33,6 +34,9 @@ class Verdicts:
         health = ledger.health
         server.last_check = result
         server.failed_checks += not result.passed
+        if result.passed and server.stopping:
+            server.stopping = False
+            self._rose(server, f"is UP{words.reason(result)}", counted=True)
         passed = result.passed or (result.last_resort and self._alone(server))
         flipped = ledger.observe(passed, self._clock.seconds(), result.conclusive)
         news = before is None or before.status is not result.status or ledger.health != health
@@ -79,11 +83,45 @@ class Verdicts:
 
     def _back_from_maintenance(self, server: Server) -> None:
         """What was known of its health is stale: it waits for a verdict, as after a start."""
-        server.ledger = self._pool.new_ledger(server.config)
-        server.suspect = False
+        server.ledger = fresh_ledger(self._pool, server)
         health = "UP" if server.up else "DOWN"
         self._rose(server, f"is {health}/READY (leaving forced maintenance)")
         self._pool.monitor.hurry(server)
+
+    def set_health(self, server: Server, health: Health) -> None:
+        """What the operator says of it holds until its next check."""
+        was_up = server.up
+        server.stopping = health is Health.STOPPING
+        if server.ledger is None:
+            server.said_down = health is Health.DOWN
+        else:
+            server.ledger.set(health is not Health.DOWN)
+        if health is Health.STOPPING:
+            self._rose(server, "is stopping")
+        elif not server.up:
+            self._fell(server, "is DOWN")
+        elif not was_up:
+            self._rose(server, "is UP")
+        else:
+            self._changed(server)
+
+    def moved(self, server: Server, address: Address) -> None:
+        """It is another machine: sessions of a pin that all share end before the next begins."""
+        pool, before, server.address = self._pool, server.address, address
+        if pool.pins is not None and pool.pins.exclusive:
+            self._settle(server)
+            self._end_sessions(server, Ending.KILLED)
+        server.ledger = fresh_ledger(pool, server)
+        self.refresh(server)
+        for watcher in pool.watchers:
+            watcher.server_fell(server)
+        self._announce(server, f"changed its address from {before} to {address}", "notice")
+        pool.serve_all()
+
+    def shut_sessions(self, server: Server) -> None:
+        self._settle(server)
+        self._end_sessions(server, Ending.KILLED)
+        self._pool.serve_all()
 
     # -- carried out
 
@@ -105,10 +143,14 @@ class Verdicts:
             self._end_sessions(server, Ending.MARKED_DOWN)
         for watcher in self._pool.watchers:
             watcher.server_fell(server)
-        self._let_go(server)
+        self._let_go(server, self._pool.selection.successor())
         left = words.left(self._pool.servers, sessions, requeued)
         self._announce(server, text + left, "alert")
         self._tell_if_none(had_usable)
+        self._pool.serve_all()
+
+    def _changed(self, server: Server) -> None:
+        self.refresh(server)
         self._pool.serve_all()
 
     def _shuts_sessions_down(self, server: Server) -> bool:
@@ -141,11 +183,10 @@ class Verdicts:
             lease.revoke(ending)
         return len(sessions)
 
-    def _let_go(self, server: Server) -> None:
-        """Its pins move; whoever is still connecting has sent nothing, and goes elsewhere."""
+    def _let_go(self, server: Server, heir: Server | None) -> None:
+        """Its pins move to the heir; whoever is still connecting has sent nothing, and goes on."""
         pool = self._pool
-        best = pool.selection.successor()
-        if pool.pins is not None and pool.pins.move(server.name, best.name if best else None):
+        if pool.pins is not None and pool.pins.move(server.name, heir.name if heir else None):
             pool.state_changed()
         for lease in [lease for lease in server.leases if not lease.established]:
             lease.revoke(Ending.MARKED_DOWN)
@@ -173,16 +214,16 @@ class Verdicts:
         if best is None or holder is None or best.name == holder:
             return
         if best.availability.changed_at + policy.after <= self._clock.seconds():
-            self._hand_over(holder, best)
+            self.hand_over(holder, best, "fail-back")
 
-    def _hand_over(self, holder: str, best: Server) -> None:
+    def hand_over(self, holder: str, best: Server, why: str) -> None:
         """In the same order as at a mark-down: at no instant do two servers have sessions."""
-        old = self._pool.selection.named(holder)
-        assert old is not None
-        self._settle(old)
-        closed = self._end_sessions(old, Ending.KILLED)
-        self._let_go(old)
-        text = f"takes over from {holder} (fail-back). {closed} sessions shut down"
+        old, closed = self._pool.selection.named(holder), 0
+        if old is not None:
+            self._settle(old)
+            closed = self._end_sessions(old, Ending.KILLED)
+            self._let_go(old, best)
+        text = f"takes over from {holder} ({why}). {closed} sessions shut down"
         self._announce(best, text, "notice")
         self._pool.serve_all()
 

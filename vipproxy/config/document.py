@@ -9,8 +9,8 @@ NAMED = ("frontend", "backend", "userlist")
 SECTION_KINDS = (*NAMELESS, *NAMED)
 REPEATABLE = frozenset(
     {
-        "acl", "http-check", "http-request", "http-response", "redirect", "tcp-check",
-        "tcp-request-connection", "tcp-request-content", "use-backend",
+        "acl", "http-check", "http-request", "http-response", "redirect", "stats-socket",
+        "tcp-check", "tcp-request-connection", "tcp-request-content", "use-backend",
     }
 )  # fmt: skip
 """First words of the keys that one section may have several times."""

@@ -170,6 +170,10 @@ def _read_address(text: str) -> Address:
         raise error from None
 
 
+def _read_place(text: str) -> Path | Address:
+    return Path(_read_text(text)) if "/" in text or ":" not in text else _read_address(text)
+
+
 def _read_flag(text: str) -> bool:
     if text not in ("on", "off"):
         raise BadValue(f"'{text}' is neither on nor off", 0, len(text))
@@ -204,6 +208,8 @@ FLAG: Kind[bool] = _Simple("on|off", _read_flag, lambda on: "on" if on else "off
 TEXT: Kind[str] = _Simple("TEXT", _read_text)
 SECRET: Kind[str] = _Simple("SECRET", _read_text, lambda _: "********", secret=True)
 PATH: Kind[Path] = _Simple("PATH", lambda text: Path(_read_text(text)))
+PLACE: Kind[Path | Address] = _Simple("PATH|ADDRESS:PORT", _read_place)
+"""A Unix socket or a TCP port."""
 PERMISSIONS: Kind[str] = _Simple("0600", _read_permissions)
 FLAG_WORD: Kind[bool] = _Simple("", lambda _: True)
 """In options of one line: a bare word, whose presence says yes."""

@@ -18,7 +18,6 @@ from vipproxy.config.kinds import (
     FLAG,
     PATH,
     PAUSE,
-    PERMISSIONS,
     TEXT,
     WHOLE_SECONDS,
     ListOf,
@@ -37,27 +36,33 @@ from vipproxy.config.rule_options import (
     response_rules,
 )
 from vipproxy.config.server_options import CheckOptions, ServerOptions
+from vipproxy.config.socket_options import StatsSocketOptions
 from vipproxy.config.userlists import UserlistConfig
 from vipproxy.values import Address
-
-
-@frozen
-class StatsSocketOptions:
-    """``stats-socket = PATH level=admin mode=0600``"""
-
-    path: Path = option(PATH, positional=True, help="where the Unix socket is made")
-    level: str = option(
-        choice("user", "operator", "admin"), default="operator", help="what its users may do"
-    )
-    mode: str = option(PERMISSIONS, default="0600", help="permissions of the socket, in octal")
 
 
 @frozen
 class GlobalOptions(GlobalLogOptions):
     """``[global]``"""
 
-    stats_socket: StatsSocketOptions | None = option(
-        record(StatsSocketOptions), default=None, help="the command socket", haproxy="stats socket"
+    stats_socket: tuple[StatsSocketOptions, ...] = option(
+        record(StatsSocketOptions),
+        default=(),
+        repeated=True,
+        help="a command socket; may be given several times",
+        haproxy="stats socket",
+    )
+    stats_timeout: float = option(
+        DURATION,
+        default=10.0,
+        help="a silent user of a command socket is sent away after it",
+        haproxy="stats timeout",
+    )
+    stats_maxconn: int = option(
+        integer(1, 10_000),
+        default=10,
+        help="users of the command sockets at once; more wait",
+        haproxy="stats maxconn",
     )
     state_file: Path | None = option(
         PATH, default=None, help="keeps pins and administrative states across restarts"

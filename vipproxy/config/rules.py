@@ -5,9 +5,12 @@ Where the proxy would do something other than what a line says, it is an error.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from vipproxy.config.build import server_settings
+from vipproxy.config.document import Setting
 from vipproxy.config.drafts import (
     BackendDraft,
     ClusterDraft,
@@ -21,6 +24,7 @@ from vipproxy.config.kinds import suggest
 from vipproxy.config.log_rules import LOG_RULES
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.config.rule_rules import conditions_hold
+from vipproxy.config.socket_options import StatsSocketOptions
 from vipproxy.config.stats_rules import STATS_RULES
 from vipproxy.limits import RESERVED
 from vipproxy.values import Address
@@ -212,6 +216,38 @@ def _one_place_for_state(cluster: ClusterDraft) -> Iterator[Problem]:
         yield cluster.global_.error("give 'store' or 'state-file', not both", "store", hint=hint)
 
 
+def _stats_sockets_are_safe(cluster: ClusterDraft) -> Iterator[Problem]:
+    """They are at different addresses; and HAProxy's language knows no password."""
+    taken: set[Address | Path] = {
+        bind for each in cluster.frontends for bind in each.config.options.bind or ()
+    }
+    for setting, options in _stats_sockets(cluster):
+        place = options.address
+        if place in taken:
+            message = f"{place} is taken already"
+            yield at_setting(Severity.ERROR, message, setting, str(place))
+        if options.level == "admin" and isinstance(place, Address) and not _is_loopback(place):
+            message = f"whoever can reach {place} may change everything"
+            hint = "a Unix socket, or loopback; level=operator may look, and change little"
+            yield at_setting(Severity.WARNING, message, setting, "level=admin", hint)
+        taken.add(place)
+
+
+def _stats_sockets(cluster: ClusterDraft) -> Iterable[tuple[Setting, StatsSocketOptions]]:
+    """Each with its line; none where one of them could not be read."""
+    draft = cluster.global_
+    origin = draft.origins.get("stats-socket") if draft else None
+    if draft is None or origin is None or draft.options is None:
+        return ()
+    options = draft.options.stats_socket
+    same = len(origin.settings) == len(options)
+    return zip(origin.settings, options, strict=True) if same else ()
+
+
+def _is_loopback(address: Address) -> bool:
+    return ipaddress.ip_address(address.host).is_loopback
+
+
 RULES: tuple[Rule, ...] = (
     _frontend_needs_backend,
     _backend_exists,
@@ -233,6 +269,7 @@ RULES: tuple[Rule, ...] = (
     _marked_up_needs_backup,
     _not_all_backup,
     _one_place_for_state,
+    _stats_sockets_are_safe,
     keepalive_can_act,
     amqp_heartbeats_fit,
 )

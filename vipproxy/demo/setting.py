@@ -138,11 +138,9 @@ def _free_port(port: int, addresses: list[Address], taken: set[int]) -> int:
 def _with_files(config: ClusterConfig, directory: Path) -> ClusterConfig:
     """The demo leaves nothing behind, and needs no directory of the system's."""
     options = config.options
-    stats_socket = options.stats_socket
-    if stats_socket is not None:
-        stats_socket = evolve(stats_socket, path=directory / "stats")
+    sockets = tuple(evolve(each, address=directory / "stats") for each in options.stats_socket[:1])
     state_file = directory / "state.json"
-    return evolve(config, options=evolve(options, stats_socket=stats_socket, state_file=state_file))
+    return evolve(config, options=evolve(options, stats_socket=sockets, state_file=state_file))
 
 
 def _with_ports(config: ClusterConfig, ports: dict[int, int]) -> ClusterConfig:

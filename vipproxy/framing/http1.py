@@ -59,7 +59,14 @@ def is_target(value: bytes) -> bool:
 
 
 class MalformedMessage(VipproxyError):
-    """What the peer sent is not HTTP/1, or not unmistakably so."""
+    """What the peer sent is not HTTP/1, or not unmistakably so.
+
+    `data` is what was not understood, where that is known.
+    """
+
+    def __init__(self, text: str, data: bytes = b"") -> None:
+        super().__init__(text)
+        self.data = data
 
 
 @define

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from attrs import define
 
@@ -16,6 +18,8 @@ from vipproxy.framing.http1 import (
     parse_response,
 )
 from vipproxy.framing.http_plain import plain_request, plain_response
+
+Head = TypeVar("Head")
 
 REQUEST_START = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
 """What the first bytes of a request look like, as far as they have come."""
@@ -67,15 +71,15 @@ class Inbox:
             self._check_beginning()
             return None
         if end > HEAD_LIMIT:
-            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
+            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes", data)
         self.drop(end)
         return data[:end]
 
     def _check_beginning(self) -> None:
         if len(self.data) >= HEAD_LIMIT:
-            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes")
+            raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes", self.data)
         if not self.start.match(self.data) or _BARE.search(self.data, max(0, self._scanned - 1)):
-            raise MalformedMessage("this does not begin like an HTTP message")
+            raise MalformedMessage("this does not begin like an HTTP message", self.data)
         self._scanned = len(self.data)
 
 
@@ -87,7 +91,7 @@ def read_request(inbox: Inbox) -> RequestHead | None:
         return plain[0]
     inbox.skip_empty_lines()
     raw = inbox.take_head() if inbox.data else None
-    return None if raw is None else parse_request(raw)
+    return None if raw is None else _parsed(parse_request, raw)
 
 
 def read_response(inbox: Inbox) -> ResponseHead | None:
@@ -97,4 +101,13 @@ def read_response(inbox: Inbox) -> ResponseHead | None:
         inbox.drop(plain[1])
         return plain[0]
     raw = inbox.take_head()
-    return None if raw is None else parse_response(raw)
+    return None if raw is None else _parsed(parse_response, raw)
+
+
+def _parsed(parse: Callable[[bytes], Head], head: bytes) -> Head:
+    """The head as `parse` understands it; its MalformedMessage then has the bytes in it."""
+    try:
+        return parse(head)
+    except MalformedMessage as error:
+        error.data = head
+        raise

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from vipproxy.interfaces.cluster import (
     ICluster,
-    IControl,
     IObserver,
+)
+from vipproxy.interfaces.control import (
+    CapturedMessage,
+    Health,
+    IControl,
+    PinView,
+    SessionView,
+    TableView,
 )
 from vipproxy.interfaces.frontends import (
     IClosable,
     IFrontend,
+    IInspectable,
     IListener,
     ISocketFactory,
 )
@@ -65,7 +73,9 @@ from vipproxy.interfaces.relays import (
 )
 
 __all__ = [
+    "CapturedMessage",
     "CheckTarget",
+    "Health",
     "IAttempt",
     "IBackend",
     "IBalancer",
@@ -83,6 +93,7 @@ __all__ = [
     "IDialler",
     "IDiallingRelay",
     "IFrontend",
+    "IInspectable",
     "ILease",
     "ILeaseTaker",
     "ILendable",
@@ -106,6 +117,9 @@ __all__ = [
     "ITrail",
     "ITransports",
     "LeaseRequest",
+    "PinView",
+    "SessionView",
     "Side",
+    "TableView",
     "WhenLost",
 ]

@@ -1,10 +1,11 @@
-"""The whole proxy, as observers see it and operators change it."""
+"""The whole proxy, as observers see it."""
 
 from __future__ import annotations
 
 from zope.interface import Interface
 
-from vipproxy.values import AdminState, ClusterSnapshot
+from vipproxy.interfaces.control import CapturedMessage, SessionView, TableView
+from vipproxy.values import ClusterSnapshot
 
 
 class ICluster(Interface):
@@ -13,12 +14,14 @@ class ICluster(Interface):
     def snapshot() -> ClusterSnapshot:
         """Everything at this instant, frozen."""
 
+    def sessions() -> list[SessionView]:
+        """Every session, and every client that waits for a server."""
 
-class IControl(Interface):
-    """What an operator may change while the proxy runs."""
+    def tables() -> list[TableView]:
+        """Every stick table."""
 
-    def set_admin_state(backend: str, server: str, state: AdminState) -> None:
-        """Set what is wanted of a server; raises LookupError where there is none of that name."""
+    def captures() -> tuple[int, list[CapturedMessage]]:
+        """How many messages were refused so far, and the last ones, one for each proxy."""
 
 
 class IObserver(Interface):

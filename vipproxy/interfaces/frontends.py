@@ -10,10 +10,11 @@ from twisted.internet.interfaces import IProtocol, IReactorTime
 from zope.interface import Attribute, Interface
 
 from vipproxy.counters import Counters, Traffic
-from vipproxy.interfaces.cluster import ICluster, IControl
+from vipproxy.interfaces.cluster import ICluster
+from vipproxy.interfaces.control import IControl
 from vipproxy.interfaces.logs import ITrafficLog
-from vipproxy.interfaces.pools import IBackend
-from vipproxy.interfaces.relays import IConnector, IRelay, Side
+from vipproxy.interfaces.pools import IBackend, ILease
+from vipproxy.interfaces.relays import IAttempt, IConnector, IRelay, Side
 from vipproxy.values import Address
 
 
@@ -31,6 +32,15 @@ class IClosable(Interface):
         """Close it now."""
 
 
+class IInspectable(Interface):
+    """A client, or the protocol that speaks with it, of which one can see what it is doing."""
+
+    peer: Address = Attribute("The client's address.")
+    lease: ILease | None = Attribute("The server that it uses now.")
+    attempt: IAttempt | None = Attribute("Its way to a server, while it has none.")
+    wanted: IBackend = Attribute("The backend on whose server it waits, while it has none.")
+
+
 class IListener(Interface):
     """A bound address that accepts clients for a frontend."""
 
@@ -40,6 +50,15 @@ class IListener(Interface):
 
     def resume() -> None:
         """There may be room again. Harmless where it accepts already."""
+
+    def disable() -> None:
+        """Refuse clients, and keep the address. Harmless where it does already."""
+
+    def enable() -> None:
+        """Listen again; raises OSError. Harmless where it does already."""
+
+    def stop() -> None:
+        """Listen no more, and give the address free. Harmless when stopped."""
 
 
 class IFrontend(Interface):
@@ -80,3 +99,11 @@ class IFrontend(Interface):
 
     def closed(client: IClosable) -> None:
         """The client has gone. A second call is harmless."""
+
+    def refused_request(source: Address, data: bytes, reason: str) -> None:
+        """Keep a message that was refused, for the operator (`show errors`)."""
+
+    def refused_response(
+        backend: str, server: str, source: Address, data: bytes, reason: str
+    ) -> None:
+        """The same for a server's answer; `source` is the client that it was for."""

@@ -58,13 +58,14 @@ class LeaseRequest:
 class ILease(Interface):
     """The right to use a server, until released."""
 
+    backend: IBackend = Attribute("Whose server it is.")
     server: IServer = Attribute("The server.")
     traffic: Traffic = Attribute("Bytes moved under this lease; whoever moves them counts here.")
     holder: IRevocable = Attribute("Whom to tell when the server is marked down; set by the user.")
     by_cookie: bool = Attribute("The client's cookie chose the server.")
     established: bool = Attribute("The server has accepted the connection.")
+    opened_at: float = Attribute("When it was given, in seconds of the clock.")
     waited: float = Attribute("Seconds in which there was no server for the client.")
-    granted_at: float = Attribute("When that was over, in the clock's seconds.")
     connected_at: float = Attribute("When the server accepted, once it has.")
     answered_at: float | None = Attribute(
         "When the server answered; None where it has not. Set by users that ask it something;"
@@ -99,7 +100,12 @@ class IServerWatcher(Interface):
     """Who keeps something of servers that is worth nothing once they are down."""
 
     def server_fell(server: IServer) -> None:
-        """It was marked down, or put into maintenance: drop it all now, in this reactor turn."""
+        """It was marked down, or put into maintenance, or has moved: drop it all now, in this
+        reactor turn.
+        """
+
+    timeout: float = Attribute("Seconds that something is kept.")
+    limit: int | None = Attribute("Connections that are kept to a server at most; None is any.")
 
 
 class ILeaseTaker(Interface):

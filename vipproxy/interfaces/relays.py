@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocol, ITransport
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from vipproxy.counters import Traffic
 from vipproxy.errors import SessionError
@@ -47,6 +47,8 @@ class IReuser(Interface):
 
 
 class IAttempt(Interface):
+    started: float = Attribute("When it began, in seconds of the clock.")
+
     def cancel() -> None:
         """The client is gone: stop waiting and connecting. Neither method is called after it.
 

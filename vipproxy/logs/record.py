@@ -89,7 +89,7 @@ class Record:
     def connecting(self) -> float | None:
         """Seconds from the lease to the connected server."""
         lease = self.lease
-        return lease.connected_at - lease.granted_at if lease and lease.established else None
+        return lease.connected_at - lease.opened_at if lease and lease.established else None
 
     @property
     def answering(self) -> float | None:

@@ -13,14 +13,14 @@ from zope.interface import implementer
 
 from vipproxy.counters import Traffic
 from vipproxy.errors import ClientGone, ClientTimeout, SessionError
-from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.interfaces import IAttempt, IBackend, IFrontend, IInspectable, ILease
 from vipproxy.logs.record import Record
 from vipproxy.protocols.session import Session, session_type
 from vipproxy.sockets import address_of, take_socket
-from vipproxy.values import Ending
+from vipproxy.values import Address, Ending
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IInspectable)
 class ProxyProtocol(Protocol, TimeoutMixin):
     """A client's protocol until `proxy` is called; from then on bytes pass through.
 
@@ -39,6 +39,22 @@ class ProxyProtocol(Protocol, TimeoutMixin):
         self._session: Session | None = None
         self._record: Record | None = None
         """Until there is a session."""
+
+    @property
+    def peer(self) -> Address:
+        return address_of(self.transport.getPeer())
+
+    @property
+    def lease(self) -> ILease | None:
+        return self._session.lease if self._session else None
+
+    @property
+    def attempt(self) -> IAttempt | None:
+        return self._session.attempt if self._session else None
+
+    @property
+    def wanted(self) -> IBackend | None:
+        return self._session.wanted if self._session else self.frontend.backend
 
     def makeConnection(self, transport: Any) -> None:
         self.traffic: Traffic = self.frontend.opened(transport)

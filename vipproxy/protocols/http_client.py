@@ -37,6 +37,7 @@ class HttpClient(Protocol):
     factory: HttpFactory
     destination: Address
     traffic: Traffic
+    user = property(lambda self: self._exchange, doc="The request that it makes now.")
 
     def __init__(self, factory: HttpFactory, address: Address) -> None:
         self.factory, self.address = factory, address
@@ -179,8 +180,7 @@ class HttpClient(Protocol):
             route = factory.rules.route(self, head)
         elif factory.monitor_path and head.path == factory.monitor_path:
             self.frontend.counters.intercepted += 1
-            if log is not None:
-                log.skip()
+            http_log.write_nothing(self)
             self.answer(200)
             return
         else:
@@ -211,13 +211,13 @@ class HttpClient(Protocol):
             self.patience.limit(self.factory.request_limit)
 
     def _refuse(self, error: MalformedMessage) -> None:
-        counters = self.frontend.counters
-        counters.request_errors += 1
+        self.frontend.counters.request_errors += 1
+        self.frontend.refused_request(self.address, error.data, str(error))
         if self._exchange is not None:
             self._exchange.fail(BadRequest(str(error)))
             return
         if self._requests.head is None:
-            counters.request_received(self.patience.seconds())
+            self.frontend.counters.request_received(self.patience.seconds())
         http_log.write_misunderstood(self, (ClientGone if self._ended else BadRequest).ending, 400)
         self.answer(400)
 

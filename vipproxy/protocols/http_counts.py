@@ -54,6 +54,8 @@ def count_failure(exchange: Exchange, error: SessionError) -> None:
     An answer that breaks off is malformed as well as the server's abort; one that merely does not
     go on is that alone.
     """
+    if isinstance(error, BadResponse) and error.data:
+        _keep(exchange, error)
     if isinstance(error, ClientTimeout):
         count_aborts(exchange)
     elif isinstance(error, BadResponse | ServerMarkedDown | ServerTimeout):
@@ -67,3 +69,11 @@ def count_misunderstood(client: HttpClient) -> None:
     counters = client.frontend.counters
     counters.request_received(client.patience.seconds())
     counters.request_errors += 1
+
+
+def _keep(exchange: Exchange, error: BadResponse) -> None:
+    assert exchange.lease is not None
+    client, server = exchange.client, exchange.lease.server.name
+    client.frontend.refused_response(
+        exchange.route.name, server, client.address, error.data, str(error)
+    )

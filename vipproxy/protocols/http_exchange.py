@@ -20,7 +20,9 @@ from vipproxy.framing.http1 import RequestHead, ResponseHead
 from vipproxy.framing.http_fields import drop_framing
 from vipproxy.interfaces import (
     IAttempt,
+    IBackend,
     IConnectTaker,
+    IInspectable,
     ILease,
     IReuser,
     IRevocable,
@@ -32,12 +34,12 @@ from vipproxy.protocols.http_cookie_dates import CookieDates
 from vipproxy.protocols.http_counts import count_aborts, count_failure, count_response
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_heads import added_to_request, edit_response
-from vipproxy.protocols.http_log import note_end
+from vipproxy.protocols.http_log import note_end, note_retry
 from vipproxy.protocols.http_response_rules import denied
 from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
-from vipproxy.values import Ending
+from vipproxy.values import Address, Ending
 
 if TYPE_CHECKING:
     from vipproxy.protocols.http_client import HttpClient
@@ -60,7 +62,7 @@ UPGRADE_REQUIRED = 426
 """A response that must say to what (RFC 9110, 15.5.22), though a proxy changes to nothing."""
 
 
-@implementer(IConnectTaker, IReuser, IRevocable)
+@implementer(IConnectTaker, IInspectable, IReuser, IRevocable)
 @define(eq=False)
 class Exchange:
     """Over exactly once: by a complete response, a failure, the client's leave or a mark-down."""
@@ -93,6 +95,14 @@ class Exchange:
     bulk: Bulk | None = None
     """The body that the relay is moving."""
     _over: bool = False
+
+    @property
+    def peer(self) -> Address:
+        return self.client.address
+
+    @property
+    def wanted(self) -> IBackend:
+        return self.route.backend
 
     # -- a server for the request
 
@@ -312,8 +322,7 @@ class Exchange:
         lease, wish = self.lease, self._wish
         assert lease is not None
         assert wish is not None
-        if self.client.log is not None:
-            self.client.log.retried()
+        note_retry(self)
         wish = evolve(wish, failed=lease.server.name)
         self._repeatable = False
         self.lease = self.server = None

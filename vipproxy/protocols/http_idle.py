@@ -43,7 +43,7 @@ class IdleConnections:
 
     def __init__(self, clock: IReactorTime, timeout: float, limit: int | None) -> None:
         """`timeout` is in seconds; `limit` is for each server, None without one."""
-        self._clock, self._timeout, self._limit = clock, timeout, limit
+        self._clock, self.timeout, self.limit = clock, timeout, limit
         self._shelves: dict[IServer, Shelf] = {}
         self._sweep_call: IDelayedCall | None = None
         self._stopped = False
@@ -73,7 +73,7 @@ class IdleConnections:
         self._counted(connection, 1)
         shelf.connections[connection] = self._clock.seconds()
         if self._sweep_call is None:
-            self._sweep_call = self._clock.callLater(self._timeout, self._sweep)
+            self._sweep_call = self._clock.callLater(self.timeout, self._sweep)
         return True
 
     def forget(self, connection: ServerConnection) -> None:
@@ -123,7 +123,7 @@ class IdleConnections:
 
     def _has_room(self, server: IServer, shelf: Shelf) -> bool:
         idle = len(shelf.connections)
-        if self._count >= self._room or (self._limit is not None and idle >= self._limit):
+        if self._count >= self._room or (self.limit is not None and idle >= self.limit):
             return False
         return idle + server.sessions <= server.counters.sessions_max
 
@@ -133,13 +133,13 @@ class IdleConnections:
         oldest = now
         for shelf in self._shelves.values():
             for connection, since in list(shelf.connections.items()):
-                if since + self._timeout > now:
+                if since + self.timeout > now:
                     oldest = min(oldest, since)
                     break
                 self._close(shelf, connection)
         self._sweep_call = None
         if self._count:
-            delay = max(oldest + self._timeout - now, self._timeout / SWEEPS)
+            delay = max(oldest + self.timeout - now, self.timeout / SWEEPS)
             self._sweep_call = self._clock.callLater(delay, self._sweep)
 
     def _close(self, shelf: Shelf, connection: ServerConnection) -> None:

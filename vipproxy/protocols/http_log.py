@@ -95,11 +95,6 @@ class ClientLog:
         if self.record is not None:
             self.record.cookie, self.record.cookie_flags = value, persistence.flags
 
-    def retried(self) -> None:
-        """The request goes to its server once more."""
-        if self.record is not None:
-            self.record.retried()
-
     # -- answers
 
     def heard_response(self, lines: bytes) -> None:
@@ -157,6 +152,19 @@ def note_end(exchange: Exchange, ending: Ending, error: SessionError | None = No
     """Write down how an exchange was broken off, where that is written down."""
     if exchange.client.log is not None:
         exchange.client.log.broken_off(ending, exchange, error)
+
+
+def note_retry(exchange: Exchange) -> None:
+    """The request goes to its server once more."""
+    log = exchange.client.log
+    if log is not None and log.record is not None:
+        log.record.retried()
+
+
+def write_nothing(client: HttpClient) -> None:
+    """The request is not logged."""
+    if client.log is not None:
+        client.log.skip()
 
 
 def write_down(client: HttpClient, status: int) -> None:

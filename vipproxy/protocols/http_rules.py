@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vipproxy.errors import BadRequest, NoServer
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IBackend
-from vipproxy.protocols.http_log import write_ruling
+from vipproxy.protocols.http_log import write_nothing, write_ruling
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.protocols.http_response_rules import subject_of
 from vipproxy.protocols.http_route import Route
@@ -90,8 +90,7 @@ class RequestRules:
 
     def _answer_monitor(self, client: HttpClient, subject: Subject) -> None:
         client.frontend.counters.intercepted += 1
-        if client.log is not None:
-            client.log.skip()
+        write_nothing(client)
         fails = self._monitor_fails
         client.answer(503 if fails is not None and fails(subject) else 200)
 

@@ -157,7 +157,7 @@ class ServerConnection(TwistedProtocol):
             else:
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
-            self._fail(MalformedResponse(str(error)))
+            self._fail(MalformedResponse(str(error)), error.data or data)
         if self._user is user:
             user.server_moves()
 
@@ -253,9 +253,10 @@ class ServerConnection(TwistedProtocol):
             self._user = self._body = None
             user.response_ended()
 
-    def _fail(self, error: SessionError) -> None:
+    def _fail(self, error: BadResponse, data: bytes = b"") -> None:
         user, self._user = self._user, None
         if user is not None:
+            error.data = data
             user.server_failed(error)
 
     def _refuse_unasked(self) -> None:

@@ -7,9 +7,18 @@ from typing import Any
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.interfaces import IFrontend, ILease, IRelaySession, IRelayTaker, IRevocable
+from vipproxy.interfaces import (
+    IBackend,
+    IFrontend,
+    IInspectable,
+    ILease,
+    IRelaySession,
+    IRelayTaker,
+    IRevocable,
+)
 from vipproxy.protocols.http_log import ClientLog
-from vipproxy.values import Ending
+from vipproxy.sockets import address_of
+from vipproxy.values import Address, Ending
 
 
 class TunnelTraffic:
@@ -37,15 +46,29 @@ class TunnelTraffic:
         self._lease.bytes_out = value
 
 
-@implementer(IRevocable, IRelayTaker)
+@implementer(IInspectable, IRevocable, IRelayTaker)
 class Tunnel:
     """Holds the lease while the relay moves the bytes."""
+
+    attempt = None
 
     def __init__(
         self, frontend: IFrontend, client: Any, lease: ILease, log: ClientLog | None = None
     ) -> None:
         self._frontend, self._client, self._lease, self._log = frontend, client, lease, log
         self._session: IRelaySession | None = None
+
+    @property
+    def peer(self) -> Address:
+        return address_of(self._client.getPeer())
+
+    @property
+    def lease(self) -> ILease:
+        return self._lease
+
+    @property
+    def wanted(self) -> IBackend:
+        return self._lease.backend
 
     def start(
         self, server: Any, session: Traffic, timeout: float, to_client: bytes, to_server: bytes

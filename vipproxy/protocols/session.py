@@ -22,6 +22,7 @@ from vipproxy.interfaces import (
     IDiallingRelay,
     IDialTaker,
     IFrontend,
+    IInspectable,
     ILease,
     IRelaySession,
     IRelayTaker,
@@ -47,7 +48,7 @@ def silent(error: SessionError) -> bytes:
     return b""
 
 
-@implementer(IClosable, IConnectTaker, IRevocable, IRelayTaker)
+@implementer(IClosable, IConnectTaker, IInspectable, IRevocable, IRelayTaker)
 class Session:
     """Lease, connect, relay, release: the same for a raw socket and for a Twisted transport.
 
@@ -57,7 +58,7 @@ class Session:
 
     __slots__ = (
         "_attempt", "_backend", "_client", "_frontend", "_lease", "_prelude", "_record", "_refusal",
-        "_relay", "_traffic", "_tunnel",
+        "_relay", "_traffic", "_tunnel", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +91,7 @@ class Session:
 
         A `record` of it may have begun.
         """
-        self._backend, self._prelude = backend, prelude
+        self._backend, self._prelude, self.peer = backend, prelude, client
         self._traffic.bytes_in += len(prelude)
         log = self._frontend.log
         if log is not None:
@@ -183,6 +184,18 @@ class Session:
             traffic = self._traffic
             record.bytes_in, record.bytes_out = traffic.bytes_in, traffic.bytes_out
             log.finish(record, self._backend, ending, phase)
+
+    @property
+    def lease(self) -> ILease | None:
+        return self._lease
+
+    @property
+    def attempt(self) -> IAttempt | None:
+        return self._attempt
+
+    @property
+    def wanted(self) -> IBackend:
+        return self._backend
 
     @property
     def _key(self) -> IClosable:

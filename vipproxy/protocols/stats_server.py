@@ -25,6 +25,7 @@ from vipproxy.framing.http_body import BodyReader, request_body
 from vipproxy.framing.http_inbox import REQUEST_START, Inbox, read_request
 from vipproxy.interfaces import IFrontend
 from vipproxy.protocols.http_errors import answer, connection_field, final_answer
+from vipproxy.sockets import address_of
 
 log = Logger()
 
@@ -112,7 +113,9 @@ class StatsConnection(Protocol):
         try:
             while not (self._paused or self._closing) and self._read_request():
                 self._respond()
-        except MalformedMessage:
+        except MalformedMessage as error:
+            source = address_of(self._transport.getPeer())
+            self._frontend.refused_request(source, error.data, str(error))
             self._refuse(400)
 
     def _read_request(self) -> bool:

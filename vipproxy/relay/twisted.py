@@ -91,6 +91,10 @@ class TwistedRelaySession:
         for half in (self._server, self._client):
             half.transport.resumeProducing()
 
+    @property
+    def taker(self) -> IRelayTaker | None:
+        return self._taker
+
     def shut_down(self, last_words: bytes = b"") -> None:
         self._over()
         hang_up(self._client.transport, last_words)
@@ -148,6 +152,11 @@ class Half(Protocol):
         self.seconds = seconds
         self.input_ended = False
         self.closed = False
+
+    @property
+    def user(self) -> IRelayTaker | None:
+        """Whose bytes these are; None when it is over."""
+        return self.session.taker
 
     def readConnectionLost(self) -> None:
         self.input_ended = True

@@ -33,6 +33,7 @@ from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import ConnectFailed, SessionError
 from vipproxy.frontend import Frontend
 from vipproxy.interfaces import (
+    CapturedMessage,
     IAttempt,
     IBackend,
     IClosable,
@@ -48,6 +49,8 @@ from vipproxy.interfaces import (
     IServerWatcher,
     ITrail,
     LeaseRequest,
+    SessionView,
+    TableView,
 )
 from vipproxy.relay.twisted import TwistedRelay
 from vipproxy.values import Address, ClusterSnapshot, Ending, ProcessSnapshot
@@ -133,8 +136,9 @@ class FakeLease:
     holder: IRevocable | None = None
     by_cookie: bool = False
     established: bool = False
+    opened_at: float = 0.0
+    backend: Any = None
     waited: float = 0.0
-    granted_at: float = 0.0
     connected_at: float = 0.0
     answered_at: float | None = None
     ending: Ending | None = None
@@ -236,6 +240,7 @@ class FakeAttempt:
     request: LeaseRequest
     taker: IConnectTaker
     reuser: IReuser | None = None
+    started: float = 0.0
     cancelled: bool = False
     lease: FakeLease | None = None
 
@@ -298,6 +303,15 @@ class EmptyCluster:
             config_path="",
         )
         return ClusterSnapshot(process, frontends=(), backends=())
+
+    def sessions(self) -> list[SessionView]:
+        return []
+
+    def tables(self) -> list[TableView]:
+        return []
+
+    def captures(self) -> tuple[int, list[CapturedMessage]]:
+        return 0, []
 
 
 def memory_frontend(
