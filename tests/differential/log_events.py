@@ -280,6 +280,19 @@ def marked_down(way: Way) -> None:
     way.command("set server tcp-fragile/s1 state ready")
 
 
+def killed(frontend: str, request: bytes) -> Callable[[Way], None]:
+    """By an operator, after the first bytes of an answer."""
+
+    def event(way: Way) -> None:
+        with way.connect(frontend) as sock:
+            sock.sendall(request)
+            assert sock.recv(10)
+            way.command(f"shutdown sessions server {frontend}/s1")
+            read_all(sock)
+
+    return event
+
+
 def http(path: str, frontend: str = "http") -> Callable[[Way], None]:
     return lambda way: way.ask(frontend, get(path))
 
@@ -424,6 +437,8 @@ EVENTS: dict[str, Callable[[Way], None]] = {
     "tcp: queued": queued,
     "tcp: the client leaves the queue": leaves_the_queue,
     "tcp: marked down": marked_down,
+    "tcp: killed": killed("tcp", b"hello"),
+    "http: killed": killed("http", get("/stall")),
     "http: answered": http('/a?b=c"d'),
     "http: captures": captured_cookie,
     "http: kept alive": kept_alive,
