@@ -110,7 +110,7 @@ class ProxyService(Control, Service):
             userlists={each.name: each.options for each in self.config.userlists},
             control=self,
         )
-        if self._outlet is not None and is_logged(config, self.config.options.log_targets):
+        if self._outlet is not None and is_logged(config, self.config.options.log):
             counters = frontend.counters
             frontend.log = TrafficLog(config, self._outlet, self._reactor, counters, self._limit)
         return frontend
@@ -332,7 +332,7 @@ def _transports(options: GlobalOptions, reactor: Any) -> tuple[ITransports, Any]
 
 def _outlet(options: GlobalOptions, reactor: Any) -> Outlet | None:
     """None without a target: then nothing is written down of sessions."""
-    targets = options.log_targets
+    targets = options.log
     return Outlet(targets, options.log_tag, reactor) if targets else None
 
 

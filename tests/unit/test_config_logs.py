@@ -32,8 +32,7 @@ def heads(text: str) -> list[str]:
 
 class TargetTests(SynchronousTestCase):
     def target(self, line: str) -> LogOptions:
-        log = loads(f"[global]\nlog = {line}\n", Catalog()).config.options.log
-        assert log is not None
+        (log,) = loads(f"[global]\nlog = {line}\n", Catalog()).config.options.log
         return log
 
     def test_places(self) -> None:
@@ -72,10 +71,10 @@ class TargetTests(SynchronousTestCase):
             )
 
     def test_several(self) -> None:
-        """The first has no name; all have their words."""
-        text = "[global]\nlog = stdout\nlog a = /dev/log level=err\nlog b = stderr\n"
+        """There may be several, each with its words."""
+        text = "[global]\nlog = stdout\nlog = /dev/log level=err\nlog = stderr\n"
         options = loads(text, Catalog()).config.options
-        self.assertEqual([each.level for each in options.log_targets], ["debug", "err", "debug"])
+        self.assertEqual([each.level for each in options.log], ["debug", "err", "debug"])
 
     def test_tag(self) -> None:
         """A program's name has neither blanks nor brackets."""

@@ -51,8 +51,8 @@ class Sink:
 class OutletCase(SynchronousTestCase):
     def outlet(self, *targets: str) -> Outlet:
         """One whose targets are sinks; `targets` are their words."""
-        text = "[global]\n" + "".join(f"log t{n} = stdout {t}\n" for n, t in enumerate(targets))
-        self.options: tuple[LogOptions, ...] = loads(text, Catalog()).config.options.log_targets
+        text = "[global]\n" + "".join(f"log = stdout {words}\n" for words in targets)
+        self.options: tuple[LogOptions, ...] = loads(text, Catalog()).config.options.log
         self.clock = Clock()
         self.clock.advance(AT)
         self.sinks = [Sink() for _ in targets]

@@ -249,7 +249,6 @@ def _read_tag(text: str) -> str:
 
 
 _TAG: Kind[str] = simple("NAME", _read_tag)
-TARGET_NAME: Kind[str] = simple("NAME", lambda text: text)
 
 HeaderCaptures = tuple[tuple[str, int], ...]
 """Names of headers, each once, and how many bytes of each are logged."""
@@ -259,25 +258,16 @@ HeaderCaptures = tuple[tuple[str, int], ...]
 class GlobalLogOptions:
     """What [global] says of logs."""
 
-    log: LogOptions | None = option(
-        record(LogOptions), default=None, help="where logs go", haproxy="log"
-    )
-    logs: tuple[tuple[str, LogOptions], ...] = option(
+    log: tuple[LogOptions, ...] = option(
         record(LogOptions),
-        key="log",
-        names=TARGET_NAME,
         default=(),
-        help="another place where they go, under a name of your choice",
+        repeated=True,
+        help="where logs go; may be given several times",
+        haproxy="log",
     )
     log_tag: str = option(
         _TAG, default="vipproxy", help="the program's name in the log", haproxy="log-tag"
     )
-
-    @property
-    def log_targets(self) -> tuple[LogOptions, ...]:
-        """All places."""
-        first = () if self.log is None else (self.log,)
-        return (*first, *(target for _, target in self.logs))
 
 
 @frozen

@@ -43,7 +43,7 @@ def _stats_are_not_logged(cluster: ClusterDraft) -> Iterator[Problem]:
 def _log_has_a_target(cluster: ClusterDraft) -> Iterator[Problem]:
     if cluster.global_ is not None and cluster.global_.options is None:
         return  # it could not be read
-    if cluster.global_ is not None and cluster.global_.options.log_targets:
+    if cluster.global_ is not None and cluster.global_.options.log:
         return
     for frontend in cluster.frontends:
         for key in _said(frontend)[:1]:
