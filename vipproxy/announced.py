@@ -13,23 +13,31 @@ from zope.interface import implementer
 
 from vipproxy.framing.proxy import V2_LIMIT, ProxyHeader, ProxyHeaderError, parse
 from vipproxy.frontend import Frontend
+from vipproxy.sockets import UNKNOWN
 from vipproxy.values import Address
 
 log = Logger()
 
 
 class AnnouncedSocket(socket.socket):
-    """A client's socket, between the addresses that its PROXY header names, if it names any."""
+    """A client's socket, between the addresses that its PROXY header names, if it names any.
+
+    On a Unix socket clients have no address without it.
+    """
 
     header = ProxyHeader()
 
     def getpeername(self) -> Any:
-        client = self.header.client
+        client = self.header.client or self._nowhere
         return super().getpeername() if client is None else (client.host, client.port)
 
     def getsockname(self) -> Any:
-        called = self.header.destination
+        called = self.header.destination or self._nowhere
         return super().getsockname() if called is None else (called.host, called.port)
+
+    @property
+    def _nowhere(self) -> Address | None:
+        return UNKNOWN if self.family == socket.AF_UNIX else None
 
 
 Welcome = Callable[[AnnouncedSocket, Address], None]

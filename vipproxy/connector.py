@@ -22,6 +22,7 @@ from vipproxy.interfaces import (
     ILeaseTaker,
     IReuser,
     IRevocable,
+    IServer,
     ITrail,
     LeaseRequest,
 )
@@ -150,7 +151,7 @@ class Attempt:
         backend.counters.connects += 1
         options = backend.options
         step = self._dialler.dial(
-            server.address, options.timeout_connect, self, options.keepalive, self._greeting()
+            server.address, options.timeout_connect, self, options.keepalive, self._greeting(server)
         )
         if self._lease is lease and not lease.established:  # not answered before it returned
             self._step = step
@@ -179,6 +180,8 @@ class Attempt:
             counters.internal_errors += isinstance(error, InternalError)
         self._taker.connect_failed(error)
 
-    def _greeting(self) -> bytes:
-        version, request = self._backend.options.send_proxy, self._request
-        return b"" if version is None else proxy.build(version, request.client, request.destination)
+    def _greeting(self, server: IServer) -> bytes:
+        version = server.send_proxy or self._backend.options.send_proxy
+        if version is None or version == "none":
+            return b""
+        return proxy.build(version, self._request.client, self._request.destination)

@@ -128,7 +128,7 @@ CLASS_OF_STATUS = [status // 100 - 1 if 100 <= status < 600 else OTHER for statu
 """0 for 1xx and so on; a status has three digits."""
 
 
-_NOW = frozenset({"sessions", "idle", "idle_safe"})
+_NOW = frozenset({"sessions", "idle", "idle_safe", "session_rate", "request_rate"})
 """What is so now, and no sum."""
 
 
@@ -215,7 +215,7 @@ class Counters:
             for traffic in live:
                 self.bytes_in -= traffic.bytes_in
                 self.bytes_out -= traffic.bytes_out
-        self.sessions_max, self.queue_max = self.sessions, 0
+        self.sessions_max = self.queue_max = 0  # as in HAProxy, whatever is open
         self.session_rate.highest = self.request_rate.highest = 0
         self.timing.settle()
         self.timing.highest = [0.0] * len(self.timing.highest)

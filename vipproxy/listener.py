@@ -33,6 +33,7 @@ from vipproxy.sockets import (
     prepare,
     twisted_address,
 )
+from vipproxy.unix_sockets import remove
 from vipproxy.values import Address
 
 log = Logger()
@@ -55,9 +56,11 @@ class Listener:
         self._admits = admission(frontend)
         takes_sockets = ISocketFactory.providedBy(factory)
         self._let_in = self._hand_socket_over if takes_sockets else self._hand_transport_over
+        welcome = self._take_socket if takes_sockets else self._take_transport
         if frontend.options.accept_proxy:
-            welcome = self._take_socket if takes_sockets else self._take_transport
             self._let_in = partial(self._await_header, welcome)
+        elif address.is_unix:
+            self._let_in = partial(self._introduce, welcome)
         self._hand_over = self._let_in if self._admits is None else self._screen
         self._strangers: set[Stranger] = set()
         self._accepting = False
@@ -67,8 +70,8 @@ class Listener:
         self._socket = listening_socket(address, BACKLOG)
         self._family = int(self._socket.family)
         prepare(self._socket, frontend.options.keepalive)  # for all clients: they inherit it
-        self.address = local_of(self._socket)
-        anywhere = address.host in ANY_HOST or frontend.options.accept_proxy
+        self.address = address if address.is_unix else local_of(self._socket)
+        anywhere = address.is_unix or address.host in ANY_HOST or frontend.options.accept_proxy
         self.destination = None if anywhere else self.address
 
     def start(self) -> None:
@@ -87,6 +90,8 @@ class Listener:
             self._pause = None
         self._suspend()
         self._socket.close()
+        if self.address.is_unix:
+            remove(self.address)
         for stranger in list(self._strangers):
             stranger.close()
 
@@ -145,6 +150,10 @@ class Listener:
             self._let_in(sock.detach(), peer)
         else:
             sock.close()
+
+    def _introduce(self, welcome: Welcome, descriptor: int, peer: Address) -> None:
+        """Of a Unix socket."""
+        welcome(AnnouncedSocket(self._family, NON_BLOCKING_STREAM, 0, descriptor), peer)
 
     def _await_header(self, welcome: Welcome, descriptor: int, peer: Address) -> None:
         """`accept-proxy`."""

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from vipproxy import native
 from vipproxy.config.options import KeepaliveOptions
 from vipproxy.interfaces import ITransports, Side, WhenLost
+from vipproxy.unix_sockets import listening_unix_socket
 from vipproxy.values import Address
 
 IP_FREEBIND = getattr(socket, "IP_FREEBIND", 15)
@@ -49,6 +50,8 @@ def listening_socket(address: Address, backlog: int) -> socket.socket:
 
     Raises OSError.
     """
+    if address.is_unix:
+        return listening_unix_socket(address, backlog)
     sock = stream_socket(address)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -70,14 +73,15 @@ def accept_batch(listening: socket.socket, limit: int) -> list[Accepted]:
 
     Raises OSError where there is a client that cannot be accepted, and none before it could.
     """
-    if native.available:
+    if native.available and listening.family != socket.AF_UNIX:
         return native._engine.accept_batch(listening.fileno(), limit)
     accepted: list[Accepted] = []
     try:
         while len(accepted) < limit:
             client, peer = listening.accept()
             client.setblocking(False)
-            accepted.append((client.detach(), peer[0], peer[1]))
+            host, port = peer[:2] if peer else (UNKNOWN.host, UNKNOWN.port)
+            accepted.append((client.detach(), host, port))
     except BlockingIOError:
         pass
     except OSError:
@@ -119,6 +123,8 @@ def prepare(sock: socket.socket, keepalive: KeepaliveOptions | None) -> None:
 
     Sockets accepted from a listening socket inherit all of it.
     """
+    if sock.family == socket.AF_UNIX:
+        return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for level, name, value in keepalive_options(keepalive):
         sock.setsockopt(level, name, value)

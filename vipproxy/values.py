@@ -13,12 +13,21 @@ from vipproxy.counters import Counters
 
 @frozen(order=True)
 class Address:
-    """An IP address (v4 or v6, without brackets) and a TCP port."""
+    """An IP address (v4 or v6, without brackets) and a TCP port.
+
+    Of a bind it may be a Unix socket: then the host is ``unix@/path`` or ``abns@name``.
+    """
 
     host: str
     port: int
 
+    @property
+    def is_unix(self) -> bool:
+        return self.host.startswith(("unix@", "abns@"))
+
     def __str__(self) -> str:
+        if self.is_unix:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod

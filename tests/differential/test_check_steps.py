@@ -97,6 +97,7 @@ TCP = {
     "negated-bad": Script(("expect ! string bad",), b"bad"),
     "min-recv": Script(("expect min-recv 3 ! string bad",), b"good"),
     "again": Script(("connect", "expect string a", "connect", "expect string a"), b"a"),
+    "comment": Script(("connect comment c", "expect comment 'is it' string a"), b"a"),
     "quoted": Script((r'send "two words\n"', "expect string +PONG"), answer=PONG),
 }
 HTTP = {
@@ -121,6 +122,42 @@ HTTP = {
 }
 
 
+OPTIONS = {
+    "tcp": "tcp-check", "http": "httpchk", "smtp": "smtpchk", "pgsql": "pgsql-check user joe",
+    "redis": "redis-check", "ldap": "ldap-check", "ssl-hello": "ssl-hello-chk",
+}  # fmt: skip
+CHECKS = {"pgsql": " user=joe"}
+SSL_ALERT = b"\x15\x03\x00\x00\x02\x02\x28"
+SMTP = {
+    "good": Script((), b"220 hi ESMTP\r\n", b"250 ok\r\n"),
+    "refuses": Script((), b"554 no\r\n", b"250 ok\r\n"),
+    "odd": Script((), b"hello\r\n", b"250 ok\r\n"),
+    "lines": Script((), b"220 hi\r\n", b"250-ok\r\n250 SIZE\r\n", httpchk=" EHLO mail.x",
+                    options=" hello=EHLO domain=mail.x"),
+}  # fmt: skip
+PGSQL = {
+    "good": Script((), answer=bytes.fromhex("520000000c0000000500000000")),
+    "sasl": Script((), answer=bytes.fromhex("52000000170000000a534352414d2d5348412d3235360000")),
+    "refuses": Script((), answer=b"E\0\0\0\x10SFATAL\0\0\0\0"),
+}
+OTHERS = {
+    "redis": {"good": Script((), answer=PONG)},
+    "ldap": {
+        "good": Script((), answer=bytes.fromhex("300c02010161070a010004000400")),
+        "refuses": Script((), answer=bytes.fromhex("300c02010161070a013104000400")),
+    },
+}
+SSL = {
+    "alert": Script((), answer=SSL_ALERT),
+    "other": Script((), answer=b"HTTP/1.0 400 Bad\r\n\r\n"),
+}
+
+
+def _timeless(heard: bytes) -> bytes:
+    """An SSL hello has the time in it."""
+    return heard[:11] + bytes(4) + heard[15:] if heard.startswith(b"\x16\3\0") else heard
+
+
 class StepTests(TestCase):
     timeout = 120
 
@@ -138,12 +175,13 @@ class StepTests(TestCase):
         theirs, ours = "", "[frontend f]\nprotocol = tcp\nbind = 127.0.0.1:0\nuse-backend = none\n"
         ours = ours.replace("none", next(iter(scripts)))
         for name, each in scripts.items():
-            option = "tcp-check" if kind == "tcp" else "httpchk" + each.httpchk
+            option = OPTIONS[kind] + each.httpchk
             lines = "".join(f"  {kind}-check {line}\n" for line in each.lines)
             theirs += f"backend {name}\n  option {option}\n{lines}"
             theirs += f"  server s 127.0.0.1:{servers[name][0].port} check inter 400ms\n"
             lines = "".join(f"{kind}-check = {line}\n" for line in each.lines)
-            ours += f"[backend {name}]\ncheck = {kind}{each.options} interval=400ms\n{lines}"
+            check = f"{kind}{CHECKS.get(kind, '')}{each.options} interval=400ms"
+            ours += f"[backend {name}]\ncheck = {check}\n{lines}"
             ours += f"server s = 127.0.0.1:{servers[name][1].port}\n"
         await deferToThread(self.start_haproxy, haproxy, Path(directory.name), theirs)
         self.proxy = ProxyHarness(reactor, ours)
@@ -151,7 +189,7 @@ class StepTests(TestCase):
         await self.proxy.start()
         for name, pair in servers.items():
             await self.assert_same(name)
-            heard = [{normal(each) for each in server.heard} for server in pair]
+            heard = [{_timeless(normal(each)) for each in server.heard} for server in pair]
             self.assertEqual(heard[1], heard[0], name)
 
     def start_haproxy(self, haproxy: str, directory: Path, text: str) -> None:
@@ -202,3 +240,11 @@ class StepTests(TestCase):
     async def test_http(self) -> None:
         """http-check."""
         await self.compare("http", HTTP)
+
+    async def test_handshakes(self) -> None:
+        """Checks that know a protocol."""
+        await self.compare("smtp", SMTP)
+        await self.compare("pgsql", PGSQL)
+        for kind, scripts in OTHERS.items():
+            await self.compare(kind, scripts)
+        await self.compare("ssl-hello", SSL)

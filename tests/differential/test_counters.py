@@ -82,7 +82,7 @@ def listen(data: bytes = b""):  # type: ignore[no-untyped-def]
     """Sends, and reads until the proxy ends the connection."""
 
     def act(port: int) -> None:
-        with dial(port) as sock:
+        with contextlib.suppress(ConnectionError), dial(port) as sock:
             sock.sendall(data)
             to_the_end(sock)
 
@@ -183,6 +183,15 @@ class TcpTests(CounterCase):
         """The server is put into maintenance, which shuts its sessions down."""
         scene = Scene(("greet-and-wait",), mode="tcp", shuts=True)
         await self.compare(scene, listen(b"hi"), meanwhile=b"set server b/s1 state maint\n")
+
+    async def test_denied(self) -> None:
+        """A rule refuses the connection."""
+        scene = Scene(
+            ("echo",),
+            mode="tcp",
+            lines=("tcp-request connection reject", "tcp-request-connection = reject"),
+        )
+        await self.compare(scene, listen(), f_smax="1 0")
 
 
 class TwistedRelayTests(CounterCase):
@@ -333,6 +342,28 @@ class HttpTests(CounterCase):
         """The same amid an answer."""
         scene, command = Scene(shuts=True), b"set server b/s1 state maint\n"
         await self.compare(scene, listen(GET % b"/half"), meanwhile=command)
+
+    async def test_denied_request(self) -> None:
+        """A rule of the frontend denies a request, and lets another pass."""
+        rule = "deny if { path /no }"
+        scene = Scene(lines=(f"http-request {rule}", f"http-request = {rule}"))
+        await self.compare(scene, get("/no", "/ok"))
+
+    async def test_denied_response(self) -> None:
+        """A rule denies a response."""
+        rule = "deny if { status 404 }"
+        scene = Scene(lines=(f"http-response {rule}", f"http-response = {rule}"))
+        await self.compare(
+            scene, get("/404", "/ok"),
+            s1_connect="1 2", b_connect="1 2", s1_reuse="1 0", b_reuse="1 0",
+            s1_idle_conn_cur="0 1", s1_safe_conn_cur="1 0",
+        )  # fmt: skip
+
+    async def test_redirected(self) -> None:
+        """A rule of the frontend redirects a request."""
+        rule = "location /ok if { path /old }"
+        scene = Scene(lines=(f"redirect {rule}", f"redirect = {rule}"))
+        await self.compare(scene, get("/old", "/ok"))
 
     async def test_intercepted(self) -> None:
         """The proxy answers the monitor's URI itself."""

@@ -27,6 +27,7 @@ from vipproxy.testing import ProxyHarness
 FRONTEND = r"""
 acl is_api path_beg /api /v1/
 acl is_api hdr(host) -i API.example
+errorloc 404 http://e.example/404?a=b
 acl never path /never -i /x
 acl here src 127.0.0.0/8
 acl elsewhere src 10.0.0.0/8 192.0.2.1
@@ -51,6 +52,7 @@ http-request return status 404 default-errorfiles if { path /page }
 http-request return status 503 if { path /maintenance }
 http-request auth realm people if { path /private } !{ http_auth(people) }
 http-request deny deny_status 405 if { path /ops } !{ http_auth_group(people) ops dev }
+http-request use-service prometheus-exporter if { path /metrics }
 http-request allow if { path /allowed }
 http-request add-header X-Map-Beg %[path,map_beg({directory}/paths,none)]
 http-request add-header X-Map-Str %[path,map({directory}/paths-str,none)]
@@ -122,6 +124,9 @@ def ours(lines: str) -> str:
         if key == "acl":
             name, rest = rest.split(" ", 1)
             key = f"acl {name}"
+        elif key == "errorloc":
+            status, rest = rest.split(" ", 1)
+            key = f"errorloc {status}"
         elif line.startswith("monitor fail"):
             key, rest = "monitor-fail", rest.removeprefix("fail ")
         found.append(f"{key.replace('_', '-') if key == 'use_backend' else key} = {rest}")
@@ -377,6 +382,20 @@ class RequestTests(Case):
                 await self.assert_same(asking(uri, field))
         await self.assert_same(asking("/private", "Authorization: Basic !"))
         await self.assert_same(asking("/private", "Authorization: Bearer YTpi"))
+        await self.assert_counters("web/FRONTEND")
+
+    async def test_metrics(self) -> None:
+        """The exporter answers in the place of a server: all of HAProxy's metrics, by name."""
+        request = asking("/metrics?scope=backend")
+        theirs, _ = await self.through(self.ports["web"], request)
+        ours, seen = await self.through(self.proxy.port("web"), request)
+        self.assertEqual(seen, [[], []])
+        names = [set(re.findall(rb"(?m)^# TYPE (\S+)", each)) for each in (theirs, ours)]
+        self.assertGreater(len(names[0]), 20)
+        unchecked = {b"haproxy_backend_agg_check_status"}  # no server has a check here
+        self.assertEqual(names[0] - names[1], unchecked)
+        await self.through(self.ports["web"], asking("/metrics?scope=odd"))
+        await self.through(self.proxy.port("web"), asking("/metrics?scope=odd"))
         await self.assert_counters("web/FRONTEND")
 
     async def test_maps(self) -> None:

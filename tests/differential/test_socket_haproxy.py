@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import shutil
 import socket
@@ -136,6 +138,10 @@ def greeting(name: str) -> Callable[[Peer], None]:
         peer.on_data = lambda data: peer.send(name.encode() + b"\n")
 
     return greet
+
+
+def statistics(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.removesuffix("<END>").rstrip("\n"))))
 
 
 def state_rows(text: str) -> list[list[str]]:
@@ -344,6 +350,24 @@ class TrafficTests(Beside):
             self.assertTrue(await deferToThread(client.recv, 10))
         await self.both("enable frontend fe")
         await self.both_open()
+
+    async def test_clear_counters(self) -> None:
+        """`clear counters` forgets the same columns, with and without `all`."""
+        await self.start()
+        await self.both("set table be key 127.0.0.1 data.server_id 2")
+        for _ in range(2):
+            await self.both_open()
+        rows = [("fe", "FRONTEND"), ("be", "s2"), ("be", "BACKEND")]
+        columns = ("scur", "smax", "stot", "econ", "lbtot", "rate_max", "lastsess")
+
+        def cells(text: str) -> list[list[str]]:
+            table = {(row["# pxname"], row["svname"]): row for row in statistics(text)}
+            return [[table[each][column] for column in columns] for each in rows]
+
+        for command in ("show version", "clear counters", "clear counters all"):
+            await self.both(command)
+            ours = await self.until_equal("show stat", cells)
+        self.assertEqual(ours[1], ["2", "0", "0", "0", "0", "0", "-1"])
 
     async def test_in_use(self) -> None:
         """A server with a session is not deleted, not even in maintenance."""

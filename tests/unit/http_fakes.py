@@ -174,6 +174,7 @@ class FakeServer:
     sessions: int = 0
     maxconn: int = 0
     counters: Counters = field(factory=Counters)
+    send_proxy: str | None = None
 
 
 @implementer(ILease)

@@ -29,6 +29,13 @@ class ReadingTests(SynchronousTestCase):
         ):
             self.assertEqual(TCP_STEP.parse(text).action, action)
 
+    def test_comment(self) -> None:
+        """A comment stands before or after what it is about."""
+        for text in (r"expect comment 'is it up' string a", r"expect string a comment 'is it up'"):
+            step = TCP_STEP.parse(text)
+            self.assertEqual((step.action, step.comment), (Expect("string", b"a"), "is it up"))
+        self.assertEqual(TCP_STEP.parse("send 'comment'").action, Send(b"comment"))
+
     def test_bad(self) -> None:
         """What is wrong is told at its place."""
         for kind, text, offset, message in (

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vipproxy.config.kinds import (
     ADDRESS,
+    BIND,
     DURATION,
     FLAG,
     PATH,
@@ -30,6 +31,7 @@ from vipproxy.values import Address
 
 KINDS: list[Kind[object]] = [
     ADDRESS,
+    BIND,
     DURATION,
     PAUSE,
     WHOLE_SECONDS,
@@ -152,3 +154,13 @@ class Words(SynchronousTestCase):
     def test_path(self) -> None:
         """A path is a Path."""
         self.assertEqual(PATH.parse("/a/b"), Path("/a/b"))
+
+
+class BindKinds(SynchronousTestCase):
+    def test_unix(self) -> None:
+        """A bind may be a Unix socket, and is written back as it was; a server may not."""
+        for text in ("unix@/run/a b.sock", "abns@name", "127.0.0.1:80"):
+            self.assertEqual(BIND.format(BIND.parse(text)), text)
+        for text in ("unix@relative", "unix@", "abns@", "unix@/" + "x" * 107):
+            self.assertRaises(BadValue, BIND.parse, text)
+        self.assertRaises(BadValue, ADDRESS.parse, "unix@/run/a.sock")

@@ -55,6 +55,8 @@ class Frontends(SynchronousTestCase):
         self.assertEqual(heads(MINIMAL + frontend("g", 8000)), expected)
         twice = MINIMAL.replace("127.0.0.1:8000", "127.0.0.1:1 127.0.0.1:1")
         self.assertEqual(len(heads(twice)), 1)
+        unix = MINIMAL.replace("127.0.0.1:8000", "unix@/a unix@/b unix@/a abns@a")
+        self.assertEqual(len(heads(unix)), 1)
 
     def test_wildcard_bind(self) -> None:
         """0.0.0.0 collides with every IPv4 address of its port, and with no IPv6 one."""

@@ -22,6 +22,7 @@ from vipproxy.errors import (
     ServerMarkedDown,
     SessionError,
 )
+from vipproxy.framing import proxy
 from vipproxy.interfaces import (
     IAttempt,
     IConnector,
@@ -283,6 +284,19 @@ class WhatTheDiallerGets(WithFakeBackend):
         self.connect(self.backend)
         greeting = b"PROXY TCP4 192.0.2.7 192.0.2.220 40000 3306\r\n"
         self.assertEqual(self.dial.greeting, greeting)
+
+    def test_proxy_header_of_one(self) -> None:
+        """What a server says for itself comes before what its backend says."""
+        for backend, own, told in (
+            (None, "v2", proxy.SIGNATURE), ("v1", "v2", proxy.SIGNATURE), ("v1", "none", b""),
+            ("v1", None, b"PROXY TCP4 "), (None, None, b""),
+        ):  # fmt: skip
+            self.option(send_proxy=backend)
+            for server in self.backend.servers:
+                server.send_proxy = own
+            self.connect(self.backend)
+            greeting = self.dial.greeting
+            self.assertTrue(greeting.startswith(told) and bool(greeting) == bool(told), greeting)
 
     def test_plain(self) -> None:
         """Without send-proxy and keepalive there is neither greeting nor keepalive."""

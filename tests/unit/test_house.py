@@ -40,6 +40,7 @@ LAYERS = (
     {"streams"},
     {"captures", "sockets", "timers"},
     {"config"},
+    {"unix_sockets"},
     {"interfaces"},
     {"errors"},
     {"values"},

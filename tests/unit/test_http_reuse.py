@@ -92,6 +92,10 @@ class ReuseTests(Case):
         """A connection that began with a PROXY header is one client's, and is not kept."""
         self.start(send_proxy="v1")
         self.assertTrue(self.exchange().lost)
+        self.start()
+        for server in self.proxy.backend.servers:
+            server.send_proxy = "v2"
+        self.assertTrue(self.exchange().lost)
 
     def test_latest_first(self) -> None:
         """Of several idle connections the one that was used last is used."""

@@ -23,6 +23,8 @@ from vipproxy.config.rule_kinds import (
 from vipproxy.config.words import Words
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import parse_request
+from vipproxy.protocols.http import HttpFactory
+from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.rules.answers import Answer
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.lists import compile_rules, run
@@ -108,6 +110,29 @@ class ConditionTests(SynchronousTestCase):
             ("url_param(y) 1", True), ("base www.Example.org:80/a/static/x", True),
         ):  # fmt: skip
             self.assertEqual(holds(f"{{ {text} }}", head), expected, text)
+
+    def test_world(self) -> None:
+        """What does not depend on the request."""
+        self.assertTrue(holds("{ rand(1) 0 } { rand(100) 0:99 } !{ rand(5) ge 5 }"))
+        self.assertTrue(holds("{ str(abc) -m beg ab } { int(7) gt 6 } { hostname -m found }"))
+
+    def test_frontend(self) -> None:
+        """Sessions of the frontend, now and in the last second."""
+        it = proxy(
+            http_request=(
+                HTTP_REQUEST_RULE.parse("deny deny_status 429 if { fe_sess_rate gt 1 }"),
+                HTTP_REQUEST_RULE.parse("deny if { fe_conn gt 1 } or { be_sess_rate(pool) gt 1 }"),
+            )
+        )
+        counters = it.frontend.counters
+        for now, status in ((0.0, b""), (0.0, b"429"), (5.0, b"403")):
+            it.clock.advance(now)
+            counters.session_opened(it.clock.seconds())
+            before = len(it.client.sent)
+            it.client.receive(GET)
+            self.assertEqual(it.client.sent[before:][9:12], status)
+            if not status:
+                it.server.receive(OK)
 
     def test_lists(self) -> None:
         """Each member of a header's list is looked at, but a quoted comma ends none."""
@@ -224,6 +249,15 @@ class ClientTests(SynchronousTestCase):
         it = proxy(use_backend=(USE_BACKEND.parse("%[req.hdr(host)]"),))
         self.assertIn(b"GET / HTTP/1.1\r\n", it.ask())
 
+    def test_nowhere(self) -> None:
+        """Without any backend a request is answered all the same."""
+        it = proxy()
+        it.frontend.backend = None  # type: ignore[assignment]
+        it.factory = HttpFactory(it.frontend, HttpOptions())
+        client = it.connect()
+        client.receive(GET)
+        self.assertTrue(client.sent.startswith(b"HTTP/1.1 503 "))
+
     def test_response(self) -> None:
         """A denied response is replaced, its server's connection not used again."""
         it = proxy(http_response=(HTTP_RESPONSE_RULE.parse("deny if { res.hdr(a) b }"),))
@@ -238,11 +272,11 @@ class ClientTests(SynchronousTestCase):
 
     def test_page(self) -> None:
         """A page of one's own ends the connection; an empty one says nothing."""
-        page = Page(None, b"HTTP/1.0 503 Later\r\n", b"soon")  # type: ignore[arg-type]
+        page = Page("", b"HTTP/1.0 503 Later\r\n", b"soon")
         it = proxy(errorfile=(("403", page),), http_request=(HTTP_REQUEST_RULE.parse("deny"),))
         it.client.receive(GET)
         self.assertEqual(it.client.sent, b"HTTP/1.0 503 Later\r\n\r\nsoon")
-        silent = Page(None, b"", b"")  # type: ignore[arg-type]
+        silent = Page("", b"", b"")
         it = proxy(errorfile=(("408", silent),), timeout_http_request=1.0)
         it.client.receive(GET[:9])
         it.clock.advance(3)

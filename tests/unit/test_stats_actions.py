@@ -9,7 +9,11 @@ from attrs import evolve
 
 from tests.unit.admin_fakes import FakeControl
 from tests.unit.test_stats_server import ROOT, StatsCase
+from vipproxy.admin.page_form import ACTIONS as CHOICES
+from vipproxy.errors import Refused
+from vipproxy.interfaces import Health
 from vipproxy.protocols.stats import StatsOptions
+from vipproxy.protocols.stats_actions import ACTIONS
 from vipproxy.protocols.stats_auth import Credentials
 from vipproxy.protocols.stats_server import BODY_LIMIT
 from vipproxy.values import AdminState
@@ -71,6 +75,30 @@ class ToolTests(FormCase):
         """The backend may be its number."""
         self.assertEqual(self.post({**FORM, "b": "#4"}), "DONE")
         self.assertEqual(self.control.calls, [("set_admin_state", POOL, NODE, AdminState.MAINT)])
+
+    def test_health_and_sessions(self) -> None:
+        """Health, checks and sessions are the operator's, too."""
+        for action, call in {
+            "dhlth": ("set_checking", POOL, NODE, False),
+            "ehlth": ("set_checking", POOL, NODE, True),
+            "hrunn": ("set_health", POOL, NODE, Health.UP),
+            "hnolb": ("set_health", POOL, NODE, Health.STOPPING),
+            "hdown": ("set_health", POOL, NODE, Health.DOWN),
+            "shutdown": ("shut_server_sessions", POOL, NODE),
+        }.items():
+            self.control.calls.clear()
+            self.assertEqual(self.post({**FORM, "action": action}), "DONE")
+            self.assertEqual(self.control.calls, [call])
+
+    def test_refused(self) -> None:
+        """What the proxy refuses, and agents, which it has not, is nothing done."""
+        self.assertEqual(self.post({**FORM, "action": "dagent"}), "NONE")
+        self.control.refusal = Refused("not now")
+        self.assertEqual(self.post({**FORM, "action": "ehlth"}), "NONE")
+
+    def test_every_choice(self) -> None:
+        """The page offers what can be done, and nothing else."""
+        self.assertEqual({value for value, _ in CHOICES} - ACTIONS.keys(), set())
 
     def test_old_names(self) -> None:
         """HAProxy's older actions do nothing to a server that is so already."""

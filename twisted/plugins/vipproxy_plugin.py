@@ -20,6 +20,12 @@ http_check = Plugin("check", "http", "vipproxy.checks.http:HttpCheck")
 mysql_check = Plugin("check", "mysql", "vipproxy.checks.mysql:MysqlCheck")
 galera_check = Plugin("check", "galera", "vipproxy.checks.galera:GaleraCheck")
 
+ssl_hello_check = Plugin("check", "ssl-hello", "vipproxy.checks.handshakes:SslHelloCheck")
+smtp_check = Plugin("check", "smtp", "vipproxy.checks.handshakes:SmtpCheck")
+pgsql_check = Plugin("check", "pgsql", "vipproxy.checks.handshakes:PgsqlCheck")
+redis_check = Plugin("check", "redis", "vipproxy.checks.handshakes:RedisCheck")
+ldap_check = Plugin("check", "ldap", "vipproxy.checks.handshakes:LdapCheck")
+
 roundrobin = Plugin("balancer", "roundrobin", "vipproxy.backends.balance:RoundRobinBalancing")
 leastconn = Plugin("balancer", "leastconn", "vipproxy.backends.balance:LeastConnBalancing")
 first = Plugin("balancer", "first", "vipproxy.backends.balance:FirstBalancing")

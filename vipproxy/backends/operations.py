@@ -152,12 +152,12 @@ class Operations:
         pool = self._pool
         live = [lease.traffic for server in pool.servers for lease in server.leases]
         pool.counters.clear(everything, live)
-        pool.selection.queue.longest = len(pool.selection.queue)
+        pool.selection.queue.longest = 0
         for server in pool.servers:
             server.counters.clear(everything, [lease.traffic for lease in server.leases])
-            server.queue.longest = len(server.queue)
+            server.queue.longest = 0
             if everything:
-                server.failed_checks = 0
+                server.failed_checks, server.session_at = 0, None
 
     def _changed(self) -> None:
         self._pool.serve_all()

@@ -41,6 +41,7 @@ class Server:
     """The operator says so of a server that is not checked."""
     added: bool = False
     """It is not from the configuration."""
+    send_proxy: str | None = field(init=False)
     admin: AdminState = AdminState.READY
     suspect: bool = False
     """It has refused a client, and not passed a check since."""
@@ -57,6 +58,7 @@ class Server:
         self.name, self.address, self.cookie = self.config.name, options.address, options.cookie
         self.backup, self.weight, self.maxconn = options.backup, options.weight, options.maxconn
         self.check_host, self.check_port = options.check_addr, options.check_port
+        self.send_proxy = options.send_proxy
         if options.disabled:
             self.admin = AdminState.MAINT
 

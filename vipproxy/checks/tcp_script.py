@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from attrs import evolve
 
@@ -21,26 +20,26 @@ async def run_script(target: CheckTarget, steps: Sequence[Step]) -> CheckResult:
     CheckFailed: L7_RESPONSE where it said something else, and as `conversation` does.
     """
     speaks = False
-    for connect, actions in _connections(steps):
+    for connect, steps_here in _connections(steps):
         place = _place(target, connect)
         async with conversation(place) as peer:
-            await _converse(peer, actions)
-            speaks = speaks or any(isinstance(each, Expect) for each in actions)
+            await _converse(peer, steps_here)
+            speaks = speaks or any(isinstance(each.action, Expect) for each in steps_here)
             peer.transport.abortConnection()
     return CheckResult(CheckStatus.L7_OK if speaks else CheckStatus.L4_OK)
 
 
-def _connections(steps: Sequence[Step]) -> Iterator[tuple[Connect, list[Any]]]:
+def _connections(steps: Sequence[Step]) -> Iterator[tuple[Connect, list[Step]]]:
     """Each connection with what is said on it; the first need not be asked for."""
-    connect, actions = Connect(), list[Any]()
+    connect, others = Connect(), list[Step]()
     for number, step in enumerate(steps):
         if not isinstance(step.action, Connect):
-            actions.append(step.action)
+            others.append(step)
             continue
         if number:
-            yield connect, actions
-        connect, actions = step.action, []
-    yield connect, actions
+            yield connect, others
+        connect, others = step.action, []
+    yield connect, others
 
 
 def _place(target: CheckTarget, connect: Connect) -> CheckTarget:
@@ -49,33 +48,34 @@ def _place(target: CheckTarget, connect: Connect) -> CheckTarget:
     return evolve(target, address=Address(target.address.host, connect.port))
 
 
-async def _converse(peer: Conversation, actions: list[Any]) -> None:
+async def _converse(peer: Conversation, steps: list[Step]) -> None:
     heard, ended = b"", False
-    for action in actions:
-        if isinstance(action, Send):
+    for step in steps:
+        if isinstance(step.action, Send):
             heard = b""
-            peer.write(action.data)
+            peer.write(step.action.data)
         else:
-            heard, ended = await _expect(peer, action, heard, ended)
+            heard, ended = await _expect(peer, step, heard, ended)
 
 
-async def _expect(
-    peer: Conversation, expect: Expect, heard: bytes, ended: bool
-) -> tuple[bytes, bool]:
+async def _expect(peer: Conversation, step: Step, heard: bytes, ended: bool) -> tuple[bytes, bool]:
     """Wait until it matches, or never can any more; several expect of the same words."""
+    expect: Expect = step.action
     while not matches(expect, heard):
         enough = expect.min_recv is not None and len(heard) >= max(1, expect.min_recv)
         if ended or enough or len(heard) >= RECEIVE_LIMIT:
             if expect.negated:
                 return heard, ended
-            raise _failure(expect, heard)
+            raise _failure(step, heard)
         data = await peer.read()
         heard, ended = heard + data, not data
     if expect.negated:
-        raise _failure(expect, heard)
+        raise _failure(step, heard)
     return heard, ended
 
 
-def _failure(expect: Expect, heard: bytes) -> CheckFailed:
+def _failure(step: Step, heard: bytes) -> CheckFailed:
     said = words_of_peer(heard.decode("latin-1")) or "nothing"
-    return CheckFailed(CheckStatus.L7_RESPONSE, f"expected {wanted(expect)}, got: {said}")
+    about = f"{step.comment}: " if step.comment else ""
+    text = f"{about}expected {wanted(step.action)}, got: {said}"
+    return CheckFailed(CheckStatus.L7_RESPONSE, text)

@@ -21,6 +21,7 @@ from vipproxy.config.actions import (
     SetHeader,
     SetPart,
     SetStatus,
+    UseService,
 )
 from vipproxy.config.formats import Format, read_format
 from vipproxy.config.http_kinds import FRAMING, TOKEN
@@ -146,6 +147,16 @@ def read_redirect(words: Words) -> Redirect:
     )  # fmt: skip
 
 
+SERVICES = ("prometheus-exporter",)
+
+
+def _use_service(words: Words) -> Action:
+    word = words.take("the service")
+    if word.text not in SERVICES:
+        raise word.wrong(f"unknown service '{word.text}'", suggest(word.text, SERVICES))
+    return UseService(word.text)
+
+
 def _cookie(word: Word) -> str:
     if not re.fullmatch(r"[!-+\--:<-~]+", word.text):
         raise word.wrong(f"'{word.text}' is no cookie", "NAME or NAME=VALUE")
@@ -262,6 +273,7 @@ HTTP_REQUEST: Mapping[str, Reader] = {
     "auth": _auth,
     "return": _return,
     "redirect": read_redirect,
+    "use-service": _use_service,
     "set-header": _set_request_header,
     "add-header": _add_header,
     "del-header": _del_header,

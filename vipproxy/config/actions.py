@@ -58,6 +58,13 @@ class Redirect:
 
 
 @frozen
+class UseService:
+    """``use-service``: something of the proxy's own answers."""
+
+    name: str
+
+
+@frozen
 class SetHeader:
     name: str
     value: Format
@@ -117,6 +124,7 @@ Action = (
     | Auth
     | Return
     | Redirect
+    | UseService
     | SetHeader
     | AddHeader
     | DelHeader

@@ -34,7 +34,7 @@ from vipproxy.config.options import (
 )
 from vipproxy.config.problems import Problems
 from vipproxy.config.records import Chosen, PluginLine, record
-from vipproxy.config.rule_kinds import PAGE, USE_BACKEND, USE_TCP_BACKEND, UseBackend
+from vipproxy.config.rule_kinds import LOCATION, PAGE, USE_BACKEND, USE_TCP_BACKEND, UseBackend
 from vipproxy.config.server_options import ServerOptions
 from vipproxy.config.userlists import UserlistConfig, UserlistOptions
 from vipproxy.interfaces import IPluginCatalog
@@ -328,7 +328,7 @@ def _may_be_default(key: str, option: Option) -> bool:
     """Not what belongs to one section, nor what would be done by frontend and backend both."""
     if key in _NOT_IN_DEFAULTS or option.repeated:
         return False
-    return option.names is None or option.kind is PAGE
+    return option.names is None or option.kind in (LOCATION, PAGE)
 
 
 def _is_server(key: str) -> bool:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from vipproxy.config.http_kinds import TOKEN
 from vipproxy.config.kinds import BadValue, Kind, suggest
-from vipproxy.config.words import Word, Words
+from vipproxy.config.words import Word, Words, split_words
 
 _FIELD_VALUE = re.compile(r"[\t -~]*")
 _STATUSES = re.compile(r"[1-9][0-9]{2}(-[1-9][0-9]{2})?(,[1-9][0-9]{2}(-[1-9][0-9]{2})?)*")
@@ -56,6 +56,8 @@ class Step:
 
     text: str = field(eq=False)
     action: Any
+    comment: str = ""
+    """For whoever reads why a check failed."""
 
 
 Steps = tuple[Step, ...]
@@ -183,19 +185,29 @@ def _value(word: Word) -> str:
     return word.text
 
 
+def _without_comment(words: list[Word], end: int) -> tuple[Words, str]:
+    """The words but for ``comment TEXT``, which may stand before or after what it is about."""
+    for number, word in enumerate(words):
+        if number and word.plain and word.text == "comment":
+            if number + 1 == len(words):
+                raise word.wrong("the comment is missing")
+            return Words(words[:number] + words[number + 2 :], end), words[number + 1].text
+    return Words(words, end), ""
+
+
 @frozen
 class _StepKind:
     syntax: str
     readers: Mapping[str, Callable[[Words], Any]]
 
     def parse(self, text: str) -> Step:
-        words = Words.of(text)
+        words, comment = _without_comment(split_words(text), len(text))
         first = words.take("a step")
         if first.text not in self.readers:
             raise first.wrong(f"unknown step '{first.text}'", suggest(first.text, self.readers))
         action = self.readers[first.text](words)
         words.finish()
-        return Step(text, action)
+        return Step(text, action, comment)
 
     def format(self, value: Any) -> str:
         return str(value.text)

@@ -174,6 +174,12 @@ def _read_place(text: str) -> Path | Address:
     return Path(_read_text(text)) if "/" in text or ":" not in text else _read_address(text)
 
 
+def _read_bind(text: str) -> Address:
+    if re.fullmatch(r"unix@/[^\0]{1,106}|abns@[^\0]{1,106}", text):
+        return Address(text, 0)
+    return _read_address(text)
+
+
 def _read_flag(text: str) -> bool:
     if text not in ("on", "off"):
         raise BadValue(f"'{text}' is neither on nor off", 0, len(text))
@@ -204,6 +210,8 @@ PAUSE: Kind[float] = _Simple("DURATION", _read_pause, _write_duration)
 WHOLE_SECONDS: Kind[float] = _Simple("DURATION", _read_whole_seconds, _write_duration)
 """Seconds as the kernel's keepalive knows them."""
 ADDRESS: Kind[Address] = _Simple("ADDRESS:PORT", _read_address)
+BIND: Kind[Address] = _Simple("ADDRESS:PORT", _read_bind)
+"""An address, or a Unix socket: ``unix@/path`` or, with an abstract name, ``abns@name``."""
 FLAG: Kind[bool] = _Simple("on|off", _read_flag, lambda on: "on" if on else "off")
 TEXT: Kind[str] = _Simple("TEXT", _read_text)
 SECRET: Kind[str] = _Simple("SECRET", _read_text, lambda _: "********", secret=True)

@@ -13,7 +13,7 @@ from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.config.declare import option
 from vipproxy.config.http_kinds import FIELD_CHANGE, FIELD_NAME, HeaderChanges
 from vipproxy.config.kinds import (
-    ADDRESS,
+    BIND,
     DURATION,
     FLAG,
     PATH,
@@ -30,6 +30,7 @@ from vipproxy.config.rule_kinds import Acls, Pages, Rules
 from vipproxy.config.rule_options import (
     acls,
     connection_rules,
+    error_locations,
     error_pages,
     redirections,
     request_rules,
@@ -137,7 +138,7 @@ class FrontendOptions(FrontendLogOptions):
         plugin("protocol", inline=False), help="the frontend's type", haproxy="mode"
     )
     bind: tuple[Address, ...] = option(
-        ListOf(ADDRESS), help="where to listen; the addresses need not exist yet", haproxy="bind"
+        ListOf(BIND), help="where to listen; the addresses need not exist yet", haproxy="bind"
     )
     backend: str | None = option(
         TEXT, default=None, help="the pool that serves it", haproxy="default_backend"
@@ -327,6 +328,7 @@ class BackendOptions:
     http_response: Rules = response_rules()
     redirect: Rules = redirections()
     errorfile: Pages = error_pages()
+    errorloc: Pages = error_locations()
     log_health_checks: bool = option(
         FLAG,
         default=False,

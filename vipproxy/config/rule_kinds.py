@@ -125,7 +125,8 @@ class _AclKind:
 class Page:
     """An error page as it stands in a file: a whole response, or nothing at all."""
 
-    path: Path
+    source: str
+    """Its path, or the URL to which it redirects."""
     head: bytes = field(repr=False)
     """Up to the body, without the empty line; nothing: the client gets no answer."""
     body: bytes = field(repr=False)
@@ -140,7 +141,7 @@ def _read_page(text: str) -> Page:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"'{text}' cannot be read: {reason}") from None
     if not data:
-        return Page(path, b"", b"")
+        return Page(text, b"", b"")
     end = _END_OF_HEAD.search(data)
     if end is None:
         raise ValueError(f"'{text}' is not a whole HTTP response")
@@ -153,7 +154,7 @@ def _read_page(text: str) -> Page:
     kept = [line for line in fields if not _CONNECTION_FIELD.match(line)]
     kept += [b"connection: close"] if first.startswith(b"HTTP/1.1") else []
     _check_length(text, kept, body)
-    return Page(path, b"".join(line + b"\r\n" for line in (first, *kept)), body)
+    return Page(text, b"".join(line + b"\r\n" for line in (first, *kept)), body)
 
 
 def _check_length(text: str, fields: list[bytes], body: bytes) -> None:
@@ -174,7 +175,18 @@ CONTENT_RULE: Kind[Rule] = _Rules("accept|reject [if|unless CONDITION]", TCP_REQ
 REDIRECT_RULE: Kind[Rule] = _Rules(
     "location|prefix|scheme TARGET [if|unless CONDITION]", REDIRECT, "request"
 )
-PAGE: Kind[Page] = simple("PATH", _read_page, lambda page: str(page.path))
+
+
+def _read_location(text: str) -> Page:
+    """HAProxy's `errorloc`."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError(f"'{text}' is no URL")
+    head = "HTTP/1.1 302 Found\r\ncache-control: no-cache\r\ncontent-length: 0\r\n"
+    return Page(text, f"{head}location: {text}\r\nconnection: close\r\n".encode(), b"")
+
+
+LOCATION: Kind[Page] = simple("URL", _read_location, lambda page: str(page.source))
+PAGE: Kind[Page] = simple("PATH", _read_page, lambda page: str(page.source))
 
 
 def _read_status(text: str) -> str:

@@ -12,6 +12,7 @@ from vipproxy.config.rule_kinds import (
     CONTENT_RULE,
     HTTP_REQUEST_RULE,
     HTTP_RESPONSE_RULE,
+    LOCATION,
     PAGE,
     REDIRECT_RULE,
     STATUS,
@@ -69,8 +70,19 @@ def redirections() -> Any:
     return _rules(REDIRECT_RULE, help, "redirect")
 
 
+def error_locations() -> Any:
+    """In place of a page, a redirection; as pages they may be defaults."""
+    return option(
+        LOCATION,
+        names=STATUS,
+        default=(),
+        help="a URL to which clients are sent instead of getting the error page",
+        haproxy="errorloc",
+    )
+
+
 def error_pages() -> Any:
-    """The only option with names that may be a default: doing it twice does no harm."""
+    """May be a default, though it has names: doing it twice does no harm."""
     return option(
         PAGE,
         names=STATUS,

@@ -86,6 +86,8 @@ def _as_said(bind: Address, frontend: FrontendDraft) -> str:
 
 def _collide(one: Address, other: Address) -> bool:
     """Whether both cannot be bound; port 0 takes any free port (IPV6_V6ONLY is set)."""
+    if one.is_unix or other.is_unix:
+        return one == other
     if one.port != other.port or one.port == 0 or (":" in one.host) != (":" in other.host):
         return False
     return one.host == other.host or bool({one.host, other.host} & {"0.0.0.0", "::"})

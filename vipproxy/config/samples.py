@@ -26,7 +26,7 @@ class Fetch:
     type: str
     where: str = ANYWHERE
     argument: str = ""
-    """What stands in parentheses: NAME, BACKEND, SERVER (``backend/server``) or USERLIST."""
+    """In parentheses: NAME, BACKEND, SERVER (``backend/server``), USERLIST, NUMBER or TEXT."""
     optional: bool = False
 
 
@@ -42,7 +42,14 @@ FETCHES: Mapping[str, Fetch] = {
     "queue": Fetch(INTEGER, argument="BACKEND", optional=True),
     "avg_queue": Fetch(INTEGER, argument="BACKEND", optional=True),
     "be_conn": Fetch(INTEGER, argument="BACKEND", optional=True),
+    "be_sess_rate": Fetch(INTEGER, argument="BACKEND", optional=True),
     "srv_is_up": Fetch(BOOLEAN, argument="SERVER"),
+    "fe_conn": Fetch(INTEGER),
+    "fe_sess_rate": Fetch(INTEGER),
+    "rand": Fetch(INTEGER, argument="NUMBER"),
+    "str": Fetch(STRING, argument="TEXT"),
+    "int": Fetch(INTEGER, argument="NUMBER"),
+    "hostname": Fetch(STRING),
     "req.len": Fetch(INTEGER, CONTENT),
     "req.ssl_hello_type": Fetch(INTEGER, CONTENT),
     "req.ssl_sni": Fetch(STRING, CONTENT),
@@ -152,6 +159,8 @@ def _check_argument(written: str, fetch: Fetch, argument: str) -> None:
         name = written.partition("(")[0]
         hint = f"{name}({fetch.argument})"
         raise BadValue(f"'{written}' needs an argument", 0, len(written), hint)
+    if fetch.argument == "NUMBER" and not re.fullmatch(r"[1-9][0-9]{0,8}|0", argument):
+        raise BadValue(f"'{argument}' is no number", 0, len(written))
     if fetch.argument == "SERVER" and not re.fullmatch(r"[^/]+/[^/]+", argument):
         raise BadValue(f"'{argument}' is no server", 0, len(written), "BACKEND/SERVER")
 

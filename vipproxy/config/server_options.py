@@ -116,6 +116,13 @@ class ServerOptions:
         haproxy="on-marked-down",
     )
 
+    send_proxy: str | None = option(
+        choice("none", "v1", "v2"),
+        default=None,
+        help="whether it is told the client's address; by default what the backend says",
+        haproxy="send-proxy",
+    )
+
     def pace(self, common: CheckOptions) -> CheckOptions:
         """How this server is checked, in a backend whose check says `common`."""
         own = {name: getattr(self, name) for name in OF_CHECKS}

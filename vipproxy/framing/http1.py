@@ -53,9 +53,11 @@ def is_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None
 
 
-def is_target(value: bytes) -> bool:
+def is_target(value: bytes, method: bytes) -> bool:
     """Whether it may stand in a request line, as far as its form goes."""
-    return value.startswith(b"/") or value == b"*" or _ABSOLUTE.fullmatch(value) is not None
+    if value.startswith(b"/") or (value == b"*" and method == b"OPTIONS"):
+        return True
+    return _ABSOLUTE.fullmatch(value) is not None
 
 
 class MalformedMessage(VipproxyError):

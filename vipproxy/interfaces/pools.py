@@ -25,6 +25,9 @@ class IServer(Interface):
     sessions: int = Attribute("Leases that are out now.")
     maxconn: int = Attribute("Sessions at most; 0 is no limit.")
     cookie: str | None = Attribute("The cookie value that leads to it.")
+    send_proxy: str | None = Attribute(
+        "Whether it is told its clients in PROXY headers: none, v1 or v2; None: as the backend."
+    )
     counters: Counters = Attribute("What its sessions have done.")
 
 

@@ -46,7 +46,7 @@ class BackendChooser:
 
 
 def backend_chooser(frontend: IFrontend, options: RuledOptions) -> BackendChooser | None:
-    """None where there are no rules."""
-    if not (options.use_backend or options.tcp_request_content):
-        return None
-    return BackendChooser(frontend, options)
+    """None where there is nothing to choose: no rules, and a backend."""
+    if options.use_backend or options.tcp_request_content or frontend.backend is None:
+        return BackendChooser(frontend, options)
+    return None

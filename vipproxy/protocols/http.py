@@ -13,7 +13,7 @@ from vipproxy.protocols.http_client import HttpClient
 from vipproxy.protocols.http_forwarded import Forwarding
 from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.protocols.http_options import HttpOptions
-from vipproxy.protocols.http_route import Route
+from vipproxy.protocols.http_route import Route, pages_of
 from vipproxy.protocols.http_rules import RequestRules, has_rules
 from vipproxy.sockets import address_of
 from vipproxy.timers import IdleTimer
@@ -44,7 +44,7 @@ class HttpFactory(Factory):
         self.monitor_path = (options.monitor_uri or "").encode()
         """A request is for the monitor if its path is this, byte for byte; empty: none is."""
 
-        self.pages = dict(options.errorfile)
+        self.pages = pages_of(options)
         self._routes: dict[str, Route] = {}
         self._ruled = has_rules(options, frontend.backend)
         backend = frontend.backend

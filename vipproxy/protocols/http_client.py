@@ -284,26 +284,26 @@ class HttpClient(Protocol):
         self.respond(Answer(status))
 
     def respond(self, said: Answer) -> None:
-        """The same, as a rule says it, or with a page of the configuration in place of ours."""
+        """The same, as a rule says it, or a page of the configuration."""
         self.frontend.counters.responded(said.status)
-        head, exchange = self._requests.head, self._exchange
+        head, exchange, self._exchange = self._requests.head, self._exchange, None
         pages = self.factory.pages if exchange is None else exchange.route.pages
-        page = None if said.start else page_of(said, head.method if head else b"", pages)
-        if page is None and head is not None and (said.start or said.status not in (400, 408)):
+        last = page_of(said, head.method if head else b"", pages)
+        if last is None and (head is None or said.status in (400, 408)) and not said.start:
+            last = final_answer(said.status)
+        if last is not None or head is None:
+            self.write(last or b"")
+            http_log.write_down(self, said.status)
+            self._close(linger=said.status != 408)
+        else:
             keep = self.may_keep()
             self.write(written(said, head.method, connection_field(keep, head.minor, 1)))
             http_log.write_down(self, said.status)
             self.exchange_over(keep)
-            return
-        self._exchange = None
-        self.write(final_answer(said.status) if page is None else page)
-        http_log.write_down(self, said.status)
-        self._close(linger=page is not None or said.status == 400)
 
     def drop(self) -> None:
         """End the connection without a word."""
-        if self.log is not None:
-            self.log.over()
+        http_log.write_down(self, -1)
         self._exchange = None
         self._close()
 

@@ -83,7 +83,7 @@ def _body(status: int) -> tuple[bytes, bytes]:
 
 def page_of(said: Answer, method: bytes, pages: Pages) -> bytes | None:
     """The page that replaces ours; after it the connection ends. None where there is none."""
-    page = pages.get(str(said.status)) if pages else None
+    page = pages.get(str(said.status)) if pages and not said.start else None
     if page is None or not page.head:
         return None if page is None else b""
     return page.head + said.fields + b"\r\n" + (b"" if method == b"HEAD" else page.body)

@@ -35,7 +35,6 @@ from vipproxy.protocols.http_counts import count_aborts, count_failure, count_re
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_heads import added_to_request, edit_response
 from vipproxy.protocols.http_log import note_end, note_retry
-from vipproxy.protocols.http_response_rules import denied
 from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
@@ -242,7 +241,8 @@ class Exchange:
         lease, server, client = self.lease, self.server, self.client
         assert lease is not None
         assert server is not None
-        if denied(self, head):
+        rules = self.route.response_rules
+        if rules is not None and rules.refuse(self, head):
             return
         self._over = True
         added = edit_response(self, head)
@@ -251,8 +251,6 @@ class Exchange:
         begun = head.render(added) + rest
         transport, to_server = client.detach()
         client.traffic.bytes_out += len(begun)
-        if client.log is not None:
-            client.log.answered(head.status)
         lease.traffic.bytes_in += len(to_server)
         tunnel = Tunnel(client.frontend, transport, lease, client.log)
         timeout = client.factory.options.timeout_tunnel
@@ -264,7 +262,8 @@ class Exchange:
         if head.status == 408 and self._repeatable:
             self._repeat(server)  # said to the idle connection: the request crossed it
             return
-        if denied(self, head):
+        rules = self.route.response_rules
+        if rules is not None and rules.refuse(self, head):
             return
         added = edit_response(self, head)
         self._framed = framed
@@ -303,7 +302,8 @@ class Exchange:
         assert server is not None
         self._over = True
         self._stop_bulk()
-        server.finish(self.request_done and not self.head.tied and self.route.keeps_servers)
+        tied = self.head.tied or lease.server.send_proxy is not None
+        server.finish(self.request_done and not tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
         if client.log is not None:
             client.log.over()

@@ -15,6 +15,7 @@ from vipproxy.config.rule_kinds import CONDITION, Pages, Rules, UseBackend
 from vipproxy.config.rule_options import (
     backend_choice,
     content_rules,
+    error_locations,
     error_pages,
     redirections,
     request_rules,
@@ -120,6 +121,7 @@ class HttpOptions:
     http_response: Rules = response_rules()
     redirect: Rules = redirections()
     errorfile: Pages = error_pages()
+    errorloc: Pages = error_locations()
     monitor_fail: Condition | None = option(
         CONDITION,
         default=None,

@@ -8,7 +8,8 @@ from twisted.internet.interfaces import ISSLTransport
 
 from vipproxy.errors import ResponseDenied
 from vipproxy.framing.http1 import RequestHead, ResponseHead
-from vipproxy.interfaces import IBackend, IFrontend, IServer
+from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.protocols.http_counts import counters_of
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.rules.answers import Answer
 from vipproxy.rules.conditions import Scope
@@ -47,29 +48,23 @@ class ResponseRules:
         )
         return cls(backend, lists)
 
-    def apply(
-        self, client: HttpClient, request: RequestHead, head: ResponseHead, server: IServer
-    ) -> ResponseDenied | None:
-        """Change the head; or, where the response is refused, count that, and say so."""
-        subject = subject_of(client, request)
-        subject.response, subject.backend, subject.server = head, self._backend.name, server.name
+    def refuse(self, exchange: Exchange, head: ResponseHead) -> bool:
+        """Change a response's head; whether the response is refused, which ends the exchange."""
+        client, lease = exchange.client, exchange.lease
+        assert lease is not None
+        if client.log is not None:
+            client.log.heard_response(head.lines)
+        subject = subject_of(client, exchange.head)
+        subject.response = head
+        server, status = lease.server, head.status
+        subject.backend, subject.server = self._backend.name, server.name
         for rules in self._lists:
             verdict = run(rules, subject)
             if isinstance(verdict, Answer):
-                owners = client.frontend.counters, self._backend.counters, server.counters
-                for counters in owners:
+                for counters in (client.frontend.counters, *counters_of(exchange)):
                     counters.denied_responses += 1
-                return ResponseDenied("a rule refuses the response", verdict.status)
-        return None
-
-
-def denied(exchange: Exchange, head: ResponseHead) -> bool:
-    """Let the rules, where there are any, change a response; whether they refuse it."""
-    rules, lease, client = exchange.route.response_rules, exchange.lease, exchange.client
-    if rules is None or lease is None:
+                server.counters.requests += 1
+                server.counters.responded(status)
+                exchange.fail(ResponseDenied("a rule refuses the response", verdict.status))
+                return True
         return False
-    if client.log is not None:
-        client.log.heard_response(head.lines)
-    if error := rules.apply(client, exchange.head, head, lease.server):
-        exchange.fail(error)
-    return error is not None

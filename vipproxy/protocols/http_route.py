@@ -7,6 +7,7 @@ from typing import Any
 from vipproxy.framing.http_fields import FieldChanges
 from vipproxy.interfaces import IBackend, IFrontend, IRequestBalancerPlugin
 from vipproxy.protocols.http_cookie import Persistence
+from vipproxy.protocols.http_errors import Pages
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.protocols.http_response_rules import ResponseRules
 from vipproxy.rules.conditions import Scope
@@ -26,7 +27,7 @@ class Route:
         self.keeps_servers = reuses and theirs.send_proxy is None
         """Connections to servers outlive a request: not where a PROXY header has tied them."""
         self.server_limit: float = theirs.timeout_server
-        self.pages = {**dict(options.errorfile), **dict(theirs.errorfile)}
+        self.pages = {**pages_of(options), **pages_of(theirs)}
         seconds = frontend.clock.seconds
         self.persistence = theirs.cookie and Persistence(theirs.cookie, backend, seconds)
         self.key_of = _key_reader(theirs.balance)
@@ -47,6 +48,11 @@ class Route:
             if self.response_rules is None
             else ()
         )
+
+
+def pages_of(options: Any) -> Pages:
+    """What a section says instead of our own error pages."""
+    return {**dict(options.errorfile), **dict(options.errorloc)}
 
 
 def _key_reader(balance: Any) -> Any:

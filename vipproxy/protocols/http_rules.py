@@ -13,7 +13,8 @@ from vipproxy.protocols.http_log import write_nothing, write_ruling
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.protocols.http_response_rules import subject_of
 from vipproxy.protocols.http_route import Route
-from vipproxy.rules.answers import DROPPED, Answer
+from vipproxy.protocols.http_services import answer_of
+from vipproxy.rules.answers import DROPPED, Answer, Service
 from vipproxy.rules.choice import compile_admission, compile_choice
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.lists import RuleList, compile_rules, run
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 
 def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
-    """Whether there are rules for an http frontend's requests; with `use-backend` there are."""
+    """Whether rules are asked about an http frontend's requests: also where nothing else says
+    what is to become of them."""
     rules = (
+        backend is None,
         options.tcp_request_content,
         options.http_request,
         options.redirect,
@@ -104,6 +107,8 @@ class RequestRules:
         """Run rules; whether one of them has answered the client, or sent it away."""
         for rules in lists:
             verdict = run(rules, subject)
+            if isinstance(verdict, Service):
+                verdict = answer_of(verdict, client.frontend, subject)
             if isinstance(verdict, Answer):
                 self._count(client, verdict.denied, backend)
                 write_ruling(client, verdict.denied, backend)

@@ -20,6 +20,8 @@ from vipproxy.protocols.http_log import ClientLog
 from vipproxy.sockets import address_of
 from vipproxy.values import Address, Ending
 
+SWITCHING_PROTOCOLS = 101
+
 
 class TunnelTraffic:
     """Counts for the client's session, which had traffic before, and for the lease at once."""
@@ -75,6 +77,8 @@ class Tunnel:
     ) -> None:
         """Hand both transports to the relay; `timeout` is in seconds, for both sides."""
         self._lease.holder = self
+        if self._log is not None:
+            self._log.answered(SWITCHING_PROTOCOLS)
         self._session = self._frontend.relay.relay(
             self._client,
             server,

@@ -12,10 +12,15 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from urllib.parse import parse_qs, urlsplit
 
+from twisted.logger import Logger
+
+from vipproxy.errors import Refused
 from vipproxy.framing.http1 import RequestHead
-from vipproxy.interfaces import ICluster, IControl
+from vipproxy.interfaces import Health, ICluster, IControl
 from vipproxy.protocols.stats_server import BODY_LIMIT
 from vipproxy.values import AdminState, BackendSnapshot, ServerSnapshot
+
+log = Logger()
 
 DONE, NONE, PART = "DONE", "NONE", "PART"
 BAD, TOO_LONG, DENIED = "ERRP", "EXCD", "DENY"
@@ -52,6 +57,34 @@ def _change(from_: Set[AdminState], to: AdminState) -> Action:
     return act
 
 
+def _checking(on: bool) -> Action:
+    """Servers without checks have none to disable, and refuse to have them enabled."""
+
+    def act(control: IControl, backend: str, server: ServerSnapshot) -> bool:
+        control.set_checking(backend, server.name, on)
+        return on or server.checked
+
+    return act
+
+
+def _health(health: Health) -> Action:
+    def act(control: IControl, backend: str, server: ServerSnapshot) -> bool:
+        control.set_health(backend, server.name, health)
+        return True
+
+    return act
+
+
+def _shut(control: IControl, backend: str, server: ServerSnapshot) -> bool:
+    control.shut_server_sessions(backend, server.name)
+    return True
+
+
+def _agent(control: IControl, backend: str, server: ServerSnapshot) -> bool:
+    """No server has an agent: there is nothing to do, as in HAProxy then."""
+    return False
+
+
 _READY, _DRAIN, _MAINT = AdminState.READY, AdminState.DRAIN, AdminState.MAINT
 ACTIONS: Mapping[str, Action] = {
     "ready": _state(_READY),
@@ -61,6 +94,13 @@ ACTIONS: Mapping[str, Action] = {
     "disable": _change({_READY, _DRAIN}, _MAINT),
     "start": _change({_DRAIN}, _READY),
     "stop": _change({_READY, _MAINT}, _DRAIN),
+    "dhlth": _checking(False),
+    "ehlth": _checking(True),
+    "hrunn": _health(Health.UP),
+    "hnolb": _health(Health.STOPPING),
+    "hdown": _health(Health.DOWN),
+    "shutdown": _shut,
+    **dict.fromkeys(("dagent", "eagent", "arunn", "adown"), _agent),
 }
 
 
@@ -109,10 +149,17 @@ class Actions:
         chosen = [known[name] for name in servers if name in known]
         if not chosen:
             return BAD
-        acted = [action(self._control, backend.name, each) for each in chosen]
+        acted = [self._carry_out(action, backend.name, each) for each in chosen]
         if not any(acted):
             return NONE
         return DONE if len(chosen) == len(servers) else PART
+
+    def _carry_out(self, action: Action, backend: str, server: ServerSnapshot) -> bool:
+        try:
+            return action(self._control, backend, server)
+        except Refused as refusal:
+            log.info("{backend}/{name}: {why}", backend=backend, name=server.name, why=refusal)
+            return False
 
     def _backend(self, text: str) -> BackendSnapshot | None:
         """By its name, or by ``#`` and its number."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from vipproxy.config.actions import Auth, Deny, Redirect, Return
+from vipproxy.config.actions import Auth, Deny, Redirect, Return, UseService
 from vipproxy.config.formats import Format
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.edits import REASONS
@@ -29,6 +29,13 @@ class Answer:
     """What is added to the fields of the page."""
 
 
+@frozen
+class Service:
+    """The service of this name answers."""
+
+    name: str
+
+
 class Ending:
     """How the rules may end otherwise than with an answer."""
 
@@ -36,9 +43,14 @@ class Ending:
 ALLOWED, DROPPED = Ending(), Ending()
 """No more rules of this list; the client's connection is closed without a word."""
 
-Verdict = Answer | Ending | None
+Verdict = Answer | Service | Ending | None
 """None: on to the next rule."""
 Step = Callable[[Subject], Verdict]
+
+
+def use_service(action: UseService, scope: Scope) -> Step:
+    service = Service(action.name)
+    return lambda subject: service
 
 
 def deny(action: Deny, scope: Scope) -> Step:

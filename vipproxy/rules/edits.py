@@ -184,7 +184,7 @@ def _set_query(head: RequestHead, value: bytes) -> None:
 
 def _set_target(head: RequestHead, value: bytes) -> None:
     value = _UNSAFE.sub(lambda match: b"%%%02X" % ord(match[0]), value)
-    if not is_target(value):
+    if not is_target(value, head.method):
         value = b"/" + value
     head.target = value
     _write_start(head)

@@ -19,6 +19,7 @@ from vipproxy.config.actions import (
     SetHeader,
     SetPart,
     SetStatus,
+    UseService,
 )
 from vipproxy.config.http_kinds import HeaderChanges
 from vipproxy.config.rule_kinds import Rules
@@ -82,6 +83,7 @@ _ENDS: dict[type, Callable[[Any, Scope], Step]] = {
     Auth: answers.auth,
     Return: answers.return_,
     Redirect: answers.redirect,
+    UseService: answers.use_service,
 }
 _EDITS: dict[type, Callable[[Any, Scope], Edit]] = {
     SetHeader: edits.set_header,

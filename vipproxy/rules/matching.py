@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from vipproxy.config.conditions import Pattern, Range, Test
 from vipproxy.rules.parts import DELIMITERS, between
-from vipproxy.rules.samples import Value, as_addresses, as_numbers, text_of
+from vipproxy.rules.values import Value, as_addresses, as_numbers, text_of
 
 Match = Callable[[Sequence[Value]], bool]
 """Whether any of the values matches."""

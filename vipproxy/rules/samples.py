@@ -6,34 +6,30 @@ takes the last header or cookie, and the first of anything else.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import unquote_to_bytes
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+from random import randrange
+from socket import gethostname
 
-from vipproxy.config.samples import MAPS, Converter, Sample
+from vipproxy.config.samples import Sample
 from vipproxy.framing.http1 import RequestHead, ResponseHead
 from vipproxy.framing.tls_hello import ClientHello, Incomplete, NotTls, parse_hello
 from vipproxy.interfaces import IBackend, IFrontend
-from vipproxy.rules.maps import compile_map
+from vipproxy.rules.converters import Fetch, with_converters
 from vipproxy.rules.subject import Subject
 from vipproxy.rules.users import Userlist
-
-Value = bytes | int | IPv4Address | IPv6Address
-"""A bool is an int."""
-Fetch = Callable[[Subject], Sequence[Value]]
+from vipproxy.rules.values import Value, as_addresses, as_numbers, text_of
 
 _MEMBER = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"?|[^,"])++')
 _COOKIE = re.compile(rb"\n(?i:cookie):([^\r]*)")
-_NUMBER = re.compile(rb"-?[0-9]{1,18}")
 _AUTHORITY = re.compile(rb"[A-Za-z]+://[^/?]*")
 
 
 def compile_fetch(sample: Sample, frontend: IFrontend, own: IBackend | None) -> Fetch:
     """What finds the values of a sample; `own` is the backend where none is named."""
-    return _with_converters(_fetch(sample, frontend, own), sample)
+    return with_converters(_fetch(sample, frontend, own), sample)
 
 
 def compile_value(
@@ -47,19 +43,13 @@ def compile_value(
         values = fetch(subject)
         return (values[which],) if values else ()
 
-    convert = _with_converters(one, sample)
+    convert = with_converters(one, sample)
 
     def value(subject: Subject) -> bytes:
         values = convert(subject)
         return text_of(values[0]) if values else b""
 
     return value
-
-
-def text_of(value: Value) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return str(int(value) if isinstance(value, int) else value).encode()
 
 
 # -- fetches
@@ -69,10 +59,14 @@ def _fetch(sample: Sample, frontend: IFrontend, own: IBackend | None) -> Fetch:
     name, argument = sample.name, sample.argument
     if name in _SIMPLE:
         return _SIMPLE[name]
+    if name in _CONSTANT:
+        return _CONSTANT[name](argument)
+    if name in ("fe_conn", "fe_sess_rate"):
+        return _of_frontend(name, frontend)
     if sample.fetch.argument == "BACKEND":
         backend = frontend.backends[argument] if argument else own
         assert backend is not None  # the configuration sees to it
-        return _of_backend(name, backend)
+        return _of_backend(name, backend, frontend.clock.seconds)
     if name == "srv_is_up":
         backend_name, _, server = argument.partition("/")
         pool = frontend.backends[backend_name]
@@ -96,6 +90,7 @@ def _response(subject: Subject) -> ResponseHead:
     return subject.response
 
 
+@lru_cache(1024)
 def _address(host: str) -> Sequence[Value]:
     address = ip_address(host.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
@@ -169,12 +164,37 @@ _SIMPLE: dict[str, Fetch] = {
 }
 
 
-def _of_backend(name: str, backend: IBackend) -> Fetch:
+def _random(argument: str) -> Fetch:
+    below = max(1, int(argument))
+    return lambda subject: (randrange(below),)
+
+
+def _always(value: Value) -> Fetch:
+    return lambda subject: (value,)
+
+
+_CONSTANT: dict[str, Callable[[str], Fetch]] = {
+    "rand": _random,
+    "str": lambda argument: _always(argument.encode("utf-8", "surrogateescape")),
+    "int": lambda argument: _always(int(argument)),
+    "hostname": lambda argument: _always(gethostname().encode()),
+}
+
+
+def _of_frontend(name: str, frontend: IFrontend) -> Fetch:
+    counters, seconds = frontend.counters, frontend.clock.seconds
+    if name == "fe_conn":
+        return lambda subject: (counters.sessions,)
+    return lambda subject: (counters.session_rate.per_second(seconds()),)
+
+
+def _of_backend(name: str, backend: IBackend, seconds: Callable[[], float]) -> Fetch:
     return {
         "nbsrv": lambda subject: (backend.usable_servers,),
         "queue": lambda subject: (backend.queued,),
         "avg_queue": lambda subject: (_average_queue(backend),),
         "be_conn": lambda subject: (backend.counters.sessions,),
+        "be_sess_rate": lambda subject: (backend.counters.session_rate.per_second(seconds()),),
     }[name]
 
 
@@ -233,25 +253,6 @@ def _occurrence(values: Sequence[Value], occurrence: str) -> Sequence[Value]:
 _HOST = _header("fhdr", "host")
 
 
-def as_numbers(values: Iterable[Value]) -> Sequence[Value]:
-    """Those that are whole numbers."""
-    return [int(v) for v in values if isinstance(v, int) or _NUMBER.fullmatch(text_of(v))]
-
-
-def as_addresses(values: Iterable[Value]) -> Sequence[Value]:
-    """Those that are IP addresses."""
-    found: list[Value] = []
-    for value in values:
-        if isinstance(value, IPv4Address | IPv6Address):
-            found.append(value)
-            continue
-        try:
-            found.append(ip_address(text_of(value).decode("latin-1")))
-        except ValueError:
-            continue
-    return found
-
-
 def _cookies(name: bytes) -> Fetch:
     def cookies(subject: Subject) -> Sequence[Value]:
         found: list[Value] = []
@@ -272,72 +273,3 @@ def _parameters(name: bytes) -> Fetch:
         return [value for key, equals, value in pairs if equals and key == name]
 
     return parameters
-
-
-# -- converters
-
-
-def _with_converters(fetch: Fetch, sample: Sample) -> Fetch:
-    for converter in sample.converters:
-        fetch = _converted(fetch, _CONVERTERS[converter.name](converter))
-    return fetch
-
-
-def _converted(fetch: Fetch, convert: Callable[[bytes], Value | None]) -> Fetch:
-    def converted(subject: Subject) -> Sequence[Value]:
-        values = (convert(text_of(value)) for value in fetch(subject))
-        return [value for value in values if value is not None]
-
-    return converted
-
-
-def _field(converter: Converter) -> Callable[[bytes], bytes | None]:
-    """The field of a number, between delimiters; with ``word`` empty ones do not count."""
-    number, delimiters = int(converter.arguments[0]), converter.arguments[1].encode()
-    pattern = re.compile(rb"[%b]" % re.escape(delimiters))
-    skips = converter.name == "word"
-
-    def pick(value: bytes) -> bytes | None:
-        fields = [each for each in pattern.split(value) if each or not skips]
-        index = number - 1 if number > 0 else number
-        return fields[index] if -len(fields) <= index < len(fields) else None
-
-    return pick
-
-
-def _decoded(value: bytes) -> bytes | None:
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error:
-        return None
-
-
-def _host_only(value: bytes) -> bytes:
-    """Without the port; the brackets of an IPv6 address stay."""
-    return re.sub(rb":[0-9]*\Z", b"", value) if value.rfind(b"]") < value.rfind(b":") else value
-
-
-def _port_only(value: bytes) -> int:
-    match = re.search(rb":([0-9]{1,5})\Z", value)
-    return int(match[1]) if match and value.rfind(b"]") < match.start() else 0
-
-
-def _simple(convert: Callable[[bytes], Value | None]) -> Callable[
-    [Converter], Callable[[bytes], Value | None]
-]:  # fmt: skip
-    return lambda converter: convert
-
-
-_CONVERTERS: dict[str, Callable[[Converter], Callable[[bytes], Value | None]]] = {
-    "lower": _simple(bytes.lower),
-    "upper": _simple(bytes.upper),
-    "length": _simple(len),
-    "url_dec": _simple(lambda value: unquote_to_bytes(value.replace(b"+", b" "))),
-    "b64dec": _simple(_decoded),
-    "base64": _simple(base64.b64encode),
-    "host_only": _simple(_host_only),
-    "port_only": _simple(_port_only),
-    **dict.fromkeys(MAPS, compile_map),
-    "field": _field,
-    "word": _field,
-}

@@ -124,6 +124,7 @@ class FakeServerEntry:
     maxconn: int = 0
     cookie: str | None = None
     counters: Counters = field(factory=Counters)
+    send_proxy: str | None = None
 
 
 @implementer(ILease)
