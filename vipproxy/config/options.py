@@ -24,6 +24,7 @@ from vipproxy.config.kinds import (
     choice,
     integer,
 )
+from vipproxy.config.log_options import FrontendLogOptions, GlobalLogOptions
 from vipproxy.config.records import Chosen, plugin, record
 from vipproxy.config.rule_kinds import Acls, Pages, Rules
 from vipproxy.config.rule_options import (
@@ -42,7 +43,7 @@ from vipproxy.values import Address
 
 
 @frozen
-class GlobalOptions:
+class GlobalOptions(GlobalLogOptions):
     """``[global]``"""
 
     stats_socket: tuple[StatsSocketOptions, ...] = option(
@@ -130,7 +131,7 @@ class KeepaliveOptions:
 
 
 @frozen
-class FrontendOptions:
+class FrontendOptions(FrontendLogOptions):
     """``[frontend NAME]``: a listener; the protocol adds its own options."""
 
     protocol: Chosen = option(
@@ -328,6 +329,12 @@ class BackendOptions:
     redirect: Rules = redirections()
     errorfile: Pages = error_pages()
     errorloc: Pages = error_locations()
+    log_health_checks: bool = option(
+        FLAG,
+        default=False,
+        help="log every check that changes what is known of a server's health",
+        haproxy="option log-health-checks",
+    )
 
     @property
     def queue_limit(self) -> float:
