@@ -59,6 +59,7 @@ class Client:
     """Someone in want of a server; remembers what came of it."""
 
     lease: ILease | None = None
+    trail: None = None
     error: SessionError | None = None
     ended: list[Ending] = field(factory=list)
 

@@ -23,6 +23,7 @@ from vipproxy.interfaces import (
     IReuser,
     IRevocable,
     IServer,
+    ITrail,
     LeaseRequest,
 )
 from vipproxy.values import Ending
@@ -43,8 +44,9 @@ class Connector:
         taker: IConnectTaker,
         reuser: IReuser | None = None,
         dialler: IDialler | None = None,
+        trail: ITrail | None = None,
     ) -> IAttempt:
-        attempt = Attempt(self, backend, request, taker, reuser, dialler or self.dialler)
+        attempt = Attempt(self, backend, request, taker, reuser, dialler or self.dialler, trail)
         backend.lease(request, attempt)
         return attempt
 
@@ -55,7 +57,7 @@ class Attempt:
 
     __slots__ = (
         "_backend", "_connector", "_dialler", "_failures", "_lease", "_request", "_reuser",
-        "_started", "_step", "_taker",
+        "_started", "_step", "_taker", "_waited", "trail",
     )  # fmt: skip
 
     def __init__(
@@ -66,11 +68,15 @@ class Attempt:
         taker: IConnectTaker,
         reuser: IReuser | None,
         dialler: IDialler,
+        trail: ITrail | None,
     ) -> None:
+        self.trail = trail
         self._connector, self._backend, self._dialler = connector, backend, dialler
         self._request, self._taker, self._reuser = request, taker, reuser
         self._started = connector.reactor.seconds()
         self._failures = 0
+        self._waited = 0.0
+        """Seconds until the lease before was granted."""
         self._lease: ILease | None = None
         self._step: IDial | IDelayedCall | None = None
         """The dial, or the pause before it, that is under way."""
@@ -81,12 +87,18 @@ class Attempt:
         return started
 
     def leased(self, lease: ILease) -> None:
+        if self.trail is not None:
+            tried = self._request.tried
+            self.trail.leased(lease, bool(tried) and lease.server.name not in tried)
         if self._reuser is not None and self._reuser.reuse(lease):
             return
         self._lease = lease
         lease.holder = self
         tried = self._request.tried
         if tried and lease.server.name in tried:
+            spent = lease.waited - self._waited  # in retries, which HAProxy counts as connecting
+            lease.waited -= spent
+            lease.opened_at -= spent
             pause = min(TURN_AROUND, self._backend.options.timeout_connect)
             self._step = self._connector.reactor.callLater(pause, self._dial, lease)
         else:
@@ -153,6 +165,9 @@ class Attempt:
         waited = self._connector.reactor.seconds() - self._started
         failed = self._lease.server.name
         tried = self._request.tried | {failed}
+        self._waited = self._lease.waited
+        if self.trail is not None:
+            self.trail.retried()
         self._request = evolve(self._request, tried=tried, waited=waited, failed=failed)
         self._lease = None
         self._backend.lease(self._request, self)

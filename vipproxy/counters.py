@@ -50,6 +50,58 @@ class Rate:
         self.count, self.period = 0, period
 
 
+Times = tuple[float, float, float, float]
+"""Seconds of one session: in queues, connecting, until the answer, in all."""
+
+SAMPLES = 512
+"""Sessions that an average is about: HAProxy's `TIME_STATS_SAMPLES`, for "the last 1024"."""
+BATCH = 128
+"""So many are put into the averages at once, which costs a session next to nothing."""
+
+
+@define
+class Timing:
+    """Moving averages and maxima of what sessions took: HAProxy's `qtime` to `ttime_max`."""
+
+    count: int = 0
+    averages: list[float] = Factory(lambda: [0.0] * 4)
+    highest: list[float] = Factory(lambda: [0.0] * 4)
+    _news: list[Times] = Factory(list)
+
+    def add(self, times: Times) -> None:
+        news = self._news
+        news.append(times)
+        if len(news) >= BATCH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Take in what is new; averages and maxima are as good as their last `settle`.
+
+        Up to `SAMPLES` sessions it is the plain mean, from then on older ones fade.
+        """
+        number = len(self._news)
+        if not number:
+            return
+        self.count += number
+        weight = max(number / self.count, 1.0 - (1.0 - 1.0 / SAMPLES) ** number)
+        for at, column in enumerate(zip(*self._news, strict=True)):
+            self.averages[at] += (sum(column) / number - self.averages[at]) * weight
+            self.highest[at] = max(self.highest[at], *column)
+        self._news.clear()
+
+    @classmethod
+    def joined(cls, parts: Iterable[Timing]) -> Timing:
+        """What the parts, which must be settled, amount to together."""
+        whole = cls()
+        for part in parts:
+            whole.count += part.count
+            share = part.count / whole.count if part.count else 0.0
+            for at in range(len(whole.averages)):
+                whole.averages[at] += (part.averages[at] - whole.averages[at]) * share
+            whole.highest = [max(pair) for pair in zip(whole.highest, part.highest, strict=True)]
+        return whole
+
+
 @define
 class Meter:
     """How fast a sum grows: between the last two looks that were a second or more apart.
@@ -123,6 +175,7 @@ class Counters:
     """HTTP answers by class: 1xx to 5xx, then all others."""
     session_rate: Rate = Factory(Rate)
     request_rate: Rate = Factory(Rate)
+    timing: Timing = Factory(Timing)
 
     def session_opened(self, now: float) -> None:
         self.sessions += 1
@@ -164,7 +217,10 @@ class Counters:
                 self.bytes_out -= traffic.bytes_out
         self.sessions_max = self.queue_max = 0  # as in HAProxy, whatever is open
         self.session_rate.highest = self.request_rate.highest = 0
+        self.timing.settle()
+        self.timing.highest = [0.0] * len(self.timing.highest)
 
     def copy(self) -> Counters:
         """An independent copy, for a snapshot."""
+        self.timing.settle()
         return copy.deepcopy(self)

@@ -108,6 +108,12 @@ class BadResponse(SessionError):
     ending = Ending.SERVER_ABORT
 
 
+class MalformedResponse(BadResponse):
+    """The server answered, but not what its protocol allows."""
+
+    ending = Ending.PROXY
+
+
 class ResponseDenied(SessionError):
     """A rule refuses the server's response; `status` is what the client is told instead."""
 

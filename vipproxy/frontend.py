@@ -28,6 +28,7 @@ from vipproxy.interfaces import (
     IInspectable,
     IListener,
     IRelay,
+    ITrafficLog,
     ITransports,
     SessionView,
     Side,
@@ -64,6 +65,7 @@ class Frontend:
     """Of the whole process."""
     control: IControl | None = None
     counters: Counters = field(factory=Counters)
+    log: ITrafficLog | None = None
     stopping: bool = False
     accepting: Accepting = Accepting.OPEN
     """What the operator wants; the proxy stops its frontends by itself."""

@@ -36,6 +36,9 @@ from vipproxy.interfaces import (
 )
 from vipproxy.limits import SessionLimit, raise_descriptor_limit
 from vipproxy.listener import Listener
+from vipproxy.logs.outlet import Outlet
+from vipproxy.logs.syslog import level_of
+from vipproxy.logs.traffic import TrafficLog, is_logged
 from vipproxy.relay.twisted import TwistedRelay
 from vipproxy.sockets import TwistedTransports
 from vipproxy.state import FileStore, NoStore, StateKeeper
@@ -79,6 +82,7 @@ class ProxyService(Control, Service):
         self._bound = False
         self._descriptors = 0
         self._limit = SessionLimit(self._resume_all)
+        self._outlet = _outlet(config.options, reactor)
         self._captures = Captures()
         self._work = Meter(self._started_at, time.thread_time())
         self._bytes_out = Meter(self._started_at)
@@ -96,7 +100,7 @@ class ProxyService(Control, Service):
         self._stats_sockets = StatsSockets(self, self, config.options, reactor)
 
     def _frontend(self, config: FrontendConfig) -> Frontend:
-        return Frontend(
+        frontend = Frontend(
             config,
             self._reactor,
             self._connector,
@@ -109,6 +113,10 @@ class ProxyService(Control, Service):
             userlists={each.name: each.options for each in self.config.userlists},
             control=self,
         )
+        if self._outlet is not None and is_logged(config, self.config.options.log):
+            counters = frontend.counters
+            frontend.log = TrafficLog(config, self._outlet, self._reactor, counters, self._limit)
+        return frontend
 
     # -- start and stop -----------------------------------------------------------------
 
@@ -134,6 +142,8 @@ class ProxyService(Control, Service):
             self.privilegedStartService()
         super().startService()
         self._set_stopping(False)
+        if self._outlet is not None:
+            self._outlet.start()
         self._keeper.load().addCallback(self._restored)
 
     def _restored(self, state: Mapping[str, Any]) -> None:
@@ -171,6 +181,8 @@ class ProxyService(Control, Service):
         self._dialler.stop()
         self._transports.stop()
         self._relay.stop()
+        if self._outlet is not None:
+            self._outlet.stop()
 
     def _drain(self) -> Deferred[Any]:
         """Wait for the last session, but no longer than the grace."""
@@ -236,6 +248,11 @@ class ProxyService(Control, Service):
     def server_changed(self, backend: str, server: str, text: str, severity: str) -> None:
         subject = f"{backend}/{server}" if server else backend
         self._events.append(Event(self._reactor.seconds(), subject, text, severity))
+        self.log_line(text, severity)
+
+    def log_line(self, text: str, severity: str) -> None:
+        if self._outlet is not None:
+            self._outlet.say(level_of(severity), text)
 
     def _process(self, bytes_out: int) -> ProcessSnapshot:
         now, options = self._reactor.seconds(), self.config.options
@@ -249,6 +266,7 @@ class ProxyService(Control, Service):
             descriptor_limit=self._descriptors,
             stopping=self._stopping,
             config_path=self.config.path,
+            dropped_logs=0 if self._outlet is None else self._outlet.dropped,
             identity=options.identity,
             description=options.description or "",
             threads=1 + (options.relay_threads if _compiled(options) else 0),
@@ -313,6 +331,12 @@ def _transports(options: GlobalOptions, reactor: Any) -> tuple[ITransports, Any]
 
     streams = Streams(reactor)
     return streams, StreamDialler(streams)
+
+
+def _outlet(options: GlobalOptions, reactor: Any) -> Outlet | None:
+    """None without a target: then nothing is written down of sessions."""
+    targets = options.log
+    return Outlet(targets, options.log_tag, reactor) if targets else None
 
 
 def _store(config: ClusterConfig) -> IStore:

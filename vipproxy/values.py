@@ -134,6 +134,8 @@ class Ending(Enum):
     BACKUP_RELIEVED = "U"
     KILLED = "K"
     PROXY = "P"
+    LOCAL = "L"
+    """The proxy has answered by itself, as it was told to."""
     INTERNAL = "I"
 
 
@@ -257,6 +259,8 @@ class ProcessSnapshot:
     descriptor_limit: int
     stopping: bool
     config_path: str
+    dropped_logs: int = 0
+    """Log lines that did not get to where they should."""
     identity: str = "vipproxy"
     """The name that ``show info`` gives."""
     session_ceiling: int = 0

@@ -84,7 +84,7 @@ class Proxy:
 
     def logged_shutdowns(self) -> list[int]:
         """The numbers of sessions that mark-downs and mark-ups ended, as the log says."""
-        return [int(each) for each in re.findall(r"(\d+) sessions shut down", self.log)]
+        return [int(each) for each in re.findall(r"(\d+) sessions (?:active|shut down)", self.log)]
 
     def cpu_seconds(self) -> float:
         """CPU time that it has used so far (proc(5), utime and stime)."""

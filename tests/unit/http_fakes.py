@@ -187,6 +187,10 @@ class FakeLease:
     endings: list[Ending] = field(factory=list)
 
     established: bool = False
+    waited: float = 0.0
+    opened_at: float = 0.0
+    connected_at: float = 0.0
+    answered_at: float | None = None
 
     def __attrs_post_init__(self) -> None:
         counters = self.server.counters
@@ -253,6 +257,7 @@ class FakeAttempt:
     request: Any
     taker: Any
     reuser: Any = None
+    trail: Any = None
     started: float = 0.0
     cancelled: bool = False
 
@@ -277,9 +282,15 @@ class FakeConnector:
         self.error: SessionError | None = None
 
     def connect(
-        self, backend: Any, request: Any, taker: Any, reuser: Any = None, dialler: Any = None
+        self,
+        backend: Any,
+        request: Any,
+        taker: Any,
+        reuser: Any = None,
+        dialler: Any = None,
+        trail: Any = None,
     ) -> FakeAttempt:
-        attempt = FakeAttempt(backend, request, taker, reuser)
+        attempt = FakeAttempt(backend, request, taker, reuser, trail)
         self.attempts.append(attempt)
         if self.error is not None:
             taker.connect_failed(self.error)
@@ -292,6 +303,8 @@ class FakeConnector:
         backend = attempt.backend
         chosen = backend.server_of_cookie(attempt.request.cookie or "") if cookie else None
         self.leases.append(FakeLease(chosen or backend.servers[0], by_cookie=chosen is not None))
+        if attempt.trail is not None:
+            attempt.trail.leased(self.leases[-1], False)
         if attempt.reuser is not None and attempt.reuser.reuse(self.leases[-1]):
             return
         self.wires.append(Wire(self.clock, self.stalled))
@@ -346,6 +359,7 @@ class FakeFrontend:
     cluster: Any = None
     control: Any = None
     destination: Address | None = None
+    log: Any = None
     stopping: bool = False
     clients: dict[Any, Traffic] = field(factory=dict)
     refused: list[tuple[bytes, str]] = field(factory=list)

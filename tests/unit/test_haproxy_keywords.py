@@ -9,12 +9,13 @@ from vipproxy.config.declare import options_of
 from vipproxy.config.haproxy.binds import BIND
 from vipproxy.config.haproxy.global_table import GLOBAL
 from vipproxy.config.haproxy.keywords import Direct, Noted, Refused, Switch, find
-from vipproxy.config.haproxy.known import SECTIONS
 from vipproxy.config.haproxy.lexer import split
 from vipproxy.config.haproxy.proxy_table import PROXY
 from vipproxy.config.haproxy.servers import SERVER
+from vipproxy.config.options import BackendOptions, FrontendOptions, GlobalOptions
 from vipproxy.plugins import Catalog
 
+SECTIONS = (GlobalOptions, FrontendOptions, BackendOptions)
 EXPECTED = """
 mode|bind|default_backend|server|default-server|maxconn|balance|hash-type|retries|cookie|stick-table
 stick on|timeout client|timeout server|timeout connect|timeout check|timeout http-request
@@ -46,7 +47,7 @@ class TableTests(SynchronousTestCase):
 
     def test_options(self) -> None:
         """What a keyword becomes by itself is an option that there is."""
-        known = {key for cls in SECTIONS.values() for key in options_of(cls)}
+        known = {key for cls in SECTIONS for key in options_of(cls)}
         for name in ("http", "tcp", "stats"):
             known |= set(options_of(Catalog().find("protocol", name).options))
         for keyword in (*PROXY.values(), *GLOBAL.values()):

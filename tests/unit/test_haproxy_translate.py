@@ -507,6 +507,80 @@ class GlobalTests(SynchronousTestCase):
         self.assertEqual([each.split("'")[1] for each in found], ["chroot", "user", "tune.*"])
 
 
+class LogTests(SynchronousTestCase):
+    TEXT = (
+        "global\n log 127.0.0.1 local0\n log /dev/log local1 notice err\n"
+        " log stdout format raw len 2000 daemon\n log-tag lb\n"
+        "defaults\n mode http\n log global\n option httplog\n option dontlognull\n"
+        " timeout connect 1s\n timeout client 1s\n timeout server 1s\n"
+        "frontend f\n bind :1\n option logasap\n capture request header Host len 20\n"
+        " capture response header Server len 9\n capture cookie JS len 10\n default_backend b\n"
+        "frontend g\n mode tcp\n bind :2\n default_backend b\n"
+        'frontend h\n bind :3\n log-format "%ci %ST"\n default_backend b\n'
+        "frontend i\n bind :4\n no log\n default_backend b\n"
+        "backend b\n option log-health-checks\n server s 127.0.0.1:9 check\n"
+    )
+
+    def test_targets(self) -> None:
+        """Each `log` of `global` is one of ours."""
+        found = [(each.key, each.value) for each in settings(self.TEXT, "global")]
+        self.assertEqual(
+            found,
+            [
+                ("log", "127.0.0.1:514 facility=local0"),
+                ("log", "/dev/log facility=local1 level=notice minlevel=err"),
+                ("log", "stdout format=raw length=2000 facility=daemon"),
+                ("log-tag", "lb"),
+            ],
+        )
+        self.assertEqual(said(self.TEXT), [])
+
+    def test_frontends(self) -> None:
+        """Formats and options are the frontend's; without `log` nothing is written of it."""
+        found = {
+            section.name: {
+                each.key: each.value
+                for each in section.settings
+                if "log" in each.key or "capture" in each.key
+            }
+            for section in load_cfg(self.TEXT).document.sections
+            if section.kind == "frontend"
+        }
+        self.assertEqual(
+            found["f"],
+            {
+                "log-format": "httplog",
+                "dontlognull": "on",
+                "logasap": "on",
+                "capture-request-header Host": "20",
+                "capture-response-header Server": "9",
+                "capture-cookie": "JS length=10",
+            },
+        )
+        self.assertEqual(found["g"]["log-format"], "tcplog")
+        self.assertEqual(found["h"]["log-format"], "%ci %ST")
+        self.assertEqual(found["i"], {"log-format": "none"})
+
+    def test_backends(self) -> None:
+        """What checks find out is logged where that is said."""
+        (section,) = (
+            each for each in load_cfg(self.TEXT).document.sections if each.kind == "backend"
+        )
+        values = {each.key: each.value for each in section.settings}
+        self.assertEqual(values["log-health-checks"], "on")
+
+    def test_problems(self) -> None:
+        """What a log line cannot say is told."""
+        for line, problem in (
+            ("log 127.0.0.1 local0 loud", "2:23: error: 'log' cannot handle 'loud'"),
+            ("log ring@x local0", "2:6: error: a log to 'ring@x' is not supported yet"),
+            ("log 127.0.0.1 nowhere", "2:16: error: unknown value 'nowhere' in [global]"),
+        ):
+            self.assertIn(problem, said(self.TEXT.replace("log 127.0.0.1 local0", line)))
+        own = self.TEXT.replace("no log", "log 127.0.0.1 local0")
+        self.assertIn("31:2: error: a log of a single section is not supported yet", said(own))
+
+
 class OurLines(SynchronousTestCase):
     def test_everywhere(self) -> None:
         """A comment for vipproxy sets an option of ours, in any section."""

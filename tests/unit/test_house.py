@@ -32,7 +32,7 @@ LAYERS = (
     {"announced"},
     {"frontend"},
     {"protocols"},
-    {"admin", "connector", "relay", "backends"},
+    {"admin", "connector", "relay", "backends", "logs"},
     {"checks"},
     {"dial", "futures"},
     {"rules"},

@@ -306,7 +306,7 @@ class ErrorTests(SynchronousTestCase):
                 self.assertTrue(sent.startswith(b"HTTP/1.1 502 Bad Gateway\r\n"), (name, receive))
                 self.assertTrue(proxy.server.lost, name)
                 self.assertFalse(proxy.client.ending, name)
-                self.assertEqual(proxy.lease.endings, [Ending.SERVER_ABORT])
+                self.assertEqual(proxy.lease.endings, [Ending.PROXY])
 
     def test_no_server(self) -> None:
         """Without a server the answer is a 503, and the connection is kept."""

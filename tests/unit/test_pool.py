@@ -279,7 +279,8 @@ class MarkDown(SynchronousTestCase):
         self.assertEqual(pool.servers[0].counters.shutdowns, 7)
         self.assertIn(
             "Server b/s1 is DOWN, reason: Layer7 wrong status, code: 503, info: "
-            '"Service Unavailable". 1 active and 0 backup servers left. 7 sessions shut down.',
+            '"Service Unavailable", check duration: 0ms. 1 active and 0 backup servers left. '
+            "7 sessions active, 0 requeued, 0 remaining in queue.",
             diary.texts,
         )
 

@@ -202,7 +202,8 @@ class SlowIsNotFailed(SynchronousTestCase):
         judge(pool, evolve(FAIL, status=CheckStatus.L7_TIMEOUT, info="", code=None))
         self.assertEqual(
             diary.texts[-1],
-            "Server b/s1 failed a check, reason: Layer7 timeout, status: UP 2/3.",
+            "Health check for server b/s1 failed, reason: Layer7 timeout, check duration: 0ms, "
+            "status: 2/3 UP.",
         )
         judge(pool, PASS)
         self.assertEqual(pool.servers[0].status, "UP")

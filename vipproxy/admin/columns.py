@@ -26,6 +26,8 @@ Row = Mapping[str, Cell]
 PROCESS = 1
 """The pid column: HAProxy's number of the process, not the system's."""
 _RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+_TIMES = ("qtime", "ctime", "rtime", "ttime")
+_LONGEST = ("qtime_max", "ctime_max", "rtime_max", "ttime_max")
 _NEVER = -1
 _WITH_CODE = frozenset({CheckStatus.L7_OK, CheckStatus.L7_STATUS, CheckStatus.PROCESS_ERROR})
 
@@ -182,7 +184,8 @@ def _shared_cells(
 
 
 def _pool_cells(owner: BackendSnapshot | ServerSnapshot, counters: Counters) -> dict[str, Cell]:
-    """What rows of backends and servers have in common; no times are measured yet."""
+    """What rows of backends and servers have in common."""
+    timing = counters.timing
     last = owner.since_session
     return {
         "qcur": owner.queued,
@@ -198,9 +201,13 @@ def _pool_cells(owner: BackendSnapshot | ServerSnapshot, counters: Counters) -> 
         "lastsess": _NEVER if last is None else int(last),
         "connect": counters.connects,
         "reuse": counters.reuses,
-        **dict.fromkeys(("qtime", "ctime", "rtime", "ttime"), 0),
-        **dict.fromkeys(("qtime_max", "ctime_max", "rtime_max", "ttime_max"), 0),
+        **dict(zip(_TIMES, map(_in_milliseconds, timing.averages), strict=True)),
+        **dict(zip(_LONGEST, map(_in_milliseconds, timing.highest), strict=True)),
     }
+
+
+def _in_milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _check_cells(server: ServerSnapshot) -> dict[str, Cell]:

@@ -74,6 +74,7 @@ def _process_values(snapshot: ClusterSnapshot) -> Mapping[str, Value]:
         "node": process.node,
         "description": process.description,
         "Stopping": int(process.stopping),
+        "DroppedLogs": process.dropped_logs,
         "Build info": process.version,
         "Start_time_sec": process.started_at,
         "Tainted": "0",

@@ -34,6 +34,10 @@ class Lease:
     holder: IRevocable | None = None
     established: bool = False
     closed: bool = False
+    waited: float = 0.0
+    """Seconds until it was granted."""
+    connected_at: float = 0.0
+    answered_at: float | None = None
     _traffic: Traffic | None = None
 
     @property
@@ -53,6 +57,7 @@ class Lease:
 
     def connected(self) -> None:
         self.established = True
+        self.connected_at = self.answered_at = self.pool.seconds()
 
     def refused(self, error: SessionError) -> None:
         if not self.closed:

@@ -73,6 +73,7 @@ class Pool(MultiService):
         self.options = options = config.options
         self.counters = Counters()
         self._clock = reactor
+        self.seconds: Callable[[], float] = reactor.seconds
         self.state_changed = state_changed
         self.watchers: list[IServerWatcher] = []
         self._waiters: dict[ILeaseTaker, Waiter] = {}
@@ -126,7 +127,7 @@ class Pool(MultiService):
             self.counters.session_opened(now)
         place = self._choose(request)
         if isinstance(place, Server):
-            self._grant(request, taker, place, now)
+            self._grant(request, taker, place, now, request.waited)
         elif isinstance(place, Queue):
             limit = self.options.queue_limit
             self._wait(Waiter(request, taker, now - request.waited, limit, self._gave_up), place)
@@ -175,6 +176,7 @@ class Pool(MultiService):
         taker: ILeaseTaker,
         server: Server,
         now: float,
+        waited: float,
         queued: bool = False,
     ) -> None:
         pin, bound = None, request.cookie is not None and request.cookie == server.cookie
@@ -182,7 +184,7 @@ class Pool(MultiService):
         if self.pins is not None:
             pin, pinned = self._pin(self.pins, request, server)
             bound = bound or pinned
-        lease = Lease(self, server, pin, by_cookie, now)
+        lease = Lease(self, server, pin, by_cookie, now, waited=waited)
         server.lease_opened(lease, now)
         if request.failed:
             self._count_retry(server, request.failed)
@@ -248,6 +250,14 @@ class Pool(MultiService):
         self.counters.session_closed(traffic)
         if lease.pin is not None and self.pins is not None:
             self.pins.release(lease.pin)
+        if lease.answered_at is not None:
+            self._count_times(lease, lease.answered_at)
+
+    def _count_times(self, lease: Lease, answered_at: float) -> None:
+        granted, connected, waited = lease.opened_at, lease.connected_at, lease.waited
+        whole = self.seconds() - granted + waited
+        times = (waited, connected - granted, answered_at - connected, whole)
+        lease.server.counters.timing.add(times)
 
     # -- waiting ------------------------------------------------------------------------
 
@@ -257,10 +267,14 @@ class Pool(MultiService):
         self._patience.watch(waiter)
 
     def _leave(self, waiter: Waiter) -> None:
-        assert waiter.queue is not None
-        waiter.queue.leave(waiter)
+        queue, trail = waiter.queue, waiter.taker.trail
+        assert queue is not None
+        position = queue.leave(waiter)
         del self._waiters[waiter.taker]
         self._patience.forget(waiter)
+        if trail is not None:
+            waited = self.seconds() - waiter.last_active
+            trail.left_queue(waited, queue is not self.selection.queue, position)
 
     def _refuse(self, taker: ILeaseTaker, error: SessionError) -> None:
         self.counters.sessions -= 1
@@ -297,8 +311,9 @@ class Pool(MultiService):
                 return
             self._leave(waiter)
             if isinstance(place, Server):
-                now = self._clock.seconds()
-                self._grant(waiter.request, waiter.taker, place, now, queued=True)
+                now = self.seconds()
+                waited = now - waiter.last_active
+                self._grant(waiter.request, waiter.taker, place, now, waited, queued=True)
             elif isinstance(place, Queue):
                 self._wait(waiter, place)
             else:
@@ -345,6 +360,8 @@ class Pool(MultiService):
 @implementer(ILeaseTaker)
 class _DeferredTaker:
     """Stands in the queue for a Deferred."""
+
+    trail = None
 
     def __init__(self, pool: Pool) -> None:
         self.deferred: Deferred[ILease] = Deferred(lambda _: pool.forget(self))

@@ -20,6 +20,8 @@ class Waiter:
     on_expiry: Callable[[Waiter], None]
     queue: Queue | None = None
     """Where it waits now, if it does."""
+    served_before: int = 0
+    """What the queue had served when it came."""
 
     def idle_expired(self) -> None:
         self.on_expiry(self)
@@ -31,16 +33,23 @@ class Queue:
 
     longest: int = 0
     being_served: bool = False
+    served: int = 0
+    """Clients that were its first when they left."""
     _waiters: dict[Waiter, None] = field(factory=dict, init=False)
 
     def join(self, waiter: Waiter) -> None:
         self._waiters[waiter] = None
-        waiter.queue = self
+        waiter.queue, waiter.served_before = self, self.served
         self.longest = max(self.longest, len(self._waiters))
 
-    def leave(self, waiter: Waiter) -> None:
+    def leave(self, waiter: Waiter) -> int:
+        """Its position, as HAProxy logs it: how many were served meanwhile, itself included."""
+        first = self.first() is waiter
         del self._waiters[waiter]
         waiter.queue = None
+        position = self.served - waiter.served_before + 1
+        self.served += first
+        return position
 
     def first(self) -> Waiter | None:
         return next(iter(self._waiters), None)

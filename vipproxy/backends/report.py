@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vipproxy.backends.server import Server
 from vipproxy.config.server_options import CheckOptions
-from vipproxy.counters import Counters
+from vipproxy.counters import Counters, Timing
 from vipproxy.interfaces import ILease, IServerWatcher
 from vipproxy.values import AdminState, BackendSnapshot, ServerSnapshot
 
@@ -31,6 +31,7 @@ def backend_snapshot(
         pool.counters, (each for server in selection.servers for each in server.leases)
     )
     counters.queue_max = selection.queue.longest
+    counters.timing = Timing.joined(each.counters.timing for each in servers)
     return BackendSnapshot(
         name=pool.name,
         number=number,

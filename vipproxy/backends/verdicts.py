@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from vipproxy.backends import words
 from vipproxy.backends.operations import fresh_ledger
 from vipproxy.backends.server import Server
 from vipproxy.interfaces import Health, IObserver
@@ -28,32 +29,43 @@ class Verdicts:
 
     def observe(self, server: Server, result: CheckResult) -> None:
         """Write a check, or what counts as one, into the ledger."""
-        assert server.ledger is not None
+        ledger, before = server.ledger, server.last_check
+        assert ledger is not None
+        health = ledger.health
         server.last_check = result
         server.failed_checks += not result.passed
         if result.passed and server.stopping:
             server.stopping = False
-            self._rose(server, f"is UP, reason: {result}")
+            self._rose(server, f"is UP{words.reason(result)}", counted=True)
         passed = result.passed or (result.last_resort and self._alone(server))
-        flipped = server.ledger.observe(passed, self._clock.seconds(), result.conclusive)
-        if not flipped:
-            self._warn(server, result, passed)
-        elif server.up:
-            self._rose(server, f"is UP, reason: {result}")
+        flipped = ledger.observe(passed, self._clock.seconds(), result.conclusive)
+        news = before is None or before.status is not result.status or ledger.health != health
+        why = self._tell_check(server, result, passed, news, flipped)
+        if flipped and server.up:
+            self._rose(server, f"is UP{why}", counted=True)
             self._relieve_backups(server)
-        else:
-            self._fell(server, f"is DOWN, reason: {result}")
+        elif flipped:
+            self._fell(server, f"is DOWN{why}")
 
     def _alone(self, server: Server) -> bool:
         """No other server can serve, or might after its first verdict."""
         others = (each for each in self._pool.servers if each is not server)
         return not any(each.usable or each.unjudged for each in others)
 
-    def _warn(self, server: Server, result: CheckResult, passed: bool) -> None:
-        """A failed check is told even where it decides nothing: slow is not failed."""
-        if not passed and server.up:
-            text = f"failed a check, reason: {result}, status: {server.status}"
-            self._announce(server, text, "warning")
+    def _tell_check(
+        self, server: Server, result: CheckResult, passed: bool, news: bool, flipped: bool
+    ) -> str:
+        """Tell of a check what is to be told; the reason that is still to be given for a flip.
+
+        A failed check is told even where it decides nothing: slow is not failed.
+        """
+        told = self._pool.options.log_health_checks
+        line = words.check_line(self._pool.name, server, result, passed)
+        if told and news:
+            self._tell(server.name, line, "notice")
+        elif not flipped and not passed and server.up:
+            self._tell(server.name, line, "warning")
+        return "" if told else words.reason(result)
 
     # -- of the operator
 
@@ -65,14 +77,15 @@ class Verdicts:
         elif before is AdminState.MAINT:
             self._back_from_maintenance(server)
         elif state is AdminState.DRAIN:
-            self._rose(server, "enters drain state")
+            self._rose(server, "enters drain state", counted=True)
         else:
-            self._rose(server, f"is {server.status} (leaving forced drain)")
+            self._rose(server, f"is {'UP' if server.up else 'DOWN'} (leaving forced drain)")
 
     def _back_from_maintenance(self, server: Server) -> None:
         """What was known of its health is stale: it waits for a verdict, as after a start."""
         server.ledger = fresh_ledger(self._pool, server)
-        self._rose(server, f"is {server.status}/READY (leaving forced maintenance)")
+        health = "UP" if server.up else "DOWN"
+        self._rose(server, f"is {health}/READY (leaving forced maintenance)")
         self._pool.monitor.hurry(server)
 
     def set_health(self, server: Server, health: Health) -> None:
@@ -125,14 +138,15 @@ class Verdicts:
         server.suspect = False
         self.refresh(server)
         self._settle(server)
-        shuts = self._shuts_sessions_down(server)
-        closed = self._end_sessions(server, Ending.MARKED_DOWN) if shuts else 0
+        sessions, requeued = sum(each.established for each in server.leases), len(server.queue)
+        if self._shuts_sessions_down(server):
+            self._end_sessions(server, Ending.MARKED_DOWN)
         for watcher in self._pool.watchers:
             watcher.server_fell(server)
         self._let_go(server, self._pool.selection.successor())
-        self._announce(server, f"{text}. {self._left()} {closed} sessions shut down", "alert")
-        if had_usable and not self._pool.selection.usable:
-            self._tell("", f"backend {self._pool.name} has no server available!", "emerg")
+        left = words.left(self._pool.servers, sessions, requeued)
+        self._announce(server, text + left, "alert")
+        self._tell_if_none(had_usable)
         self._pool.serve_all()
 
     def _changed(self, server: Server) -> None:
@@ -145,10 +159,15 @@ class Verdicts:
             return self._pool.options.shuts_sessions_down
         return own == "shutdown-sessions"
 
-    def _rose(self, server: Server, text: str) -> None:
-        """More may be possible than before."""
+    def _rose(self, server: Server, text: str, counted: bool = False) -> None:
+        """More may be possible than before; or, as it is drained, nothing at all."""
+        had_usable = bool(self._pool.selection.usable)
         self.refresh(server)
+        if counted:
+            queue = self._pool.selection.queue
+            text += words.online(self._pool.servers, len(server.queue), len(queue))
         self._announce(server, text, "notice")
+        self._tell_if_none(had_usable)
         self._pool.serve_all()
 
     def _settle(self, server: Server) -> None:
@@ -210,13 +229,13 @@ class Verdicts:
 
     # -- told
 
-    def _left(self) -> str:
-        usable = [server for server in self._pool.servers if server.usable]
-        backups = sum(server.backup for server in usable)
-        return f"{len(usable) - backups} active and {backups} backup servers left."
+    def _tell_if_none(self, had_usable: bool) -> None:
+        if had_usable and not self._pool.selection.usable:
+            self._tell("", f"backend {self._pool.name} has no server available!", "emerg")
 
     def _announce(self, server: Server, text: str, severity: str) -> None:
-        self._tell(server.name, f"Server {self._pool.name}/{server.name} {text}.", severity)
+        subject = words.subject(self._pool.name, server)
+        self._tell(server.name, f"{subject} {text}.", severity)
 
     def _tell(self, server: str, text: str, severity: str) -> None:
         levels = {"emerg": log.critical, "alert": log.error, "warning": log.warn}

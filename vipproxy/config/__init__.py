@@ -133,7 +133,7 @@ def read(
     if theirs:
         from vipproxy.config.haproxy.translate import read_haproxy  # not for those who have INI
 
-        document = read_haproxy(problems, os.environ, catalog, implied or {})
+        document = read_haproxy(problems, os.environ, implied or {})
     else:
         document = read_ini(problems)
     draft = build(document, catalog, problems)

@@ -88,9 +88,9 @@ def key_of_names(key: str) -> str:
 
 
 def options_of(cls: type) -> dict[str, tuple[str, Option]]:
-    """The options that a class declares: key -> (field name, option)."""
+    """The options that a class declares: key -> (field name, option); inherited ones come last."""
     found = {}
-    for each in attrs.fields(cls):
+    for each in sorted(attrs.fields(cls), key=lambda field: field.inherited):
         declared = Option.of(each)
         if declared is not None:
             found[declared.key] = (each.name, declared)

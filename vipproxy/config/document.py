@@ -11,7 +11,7 @@ NAMED = ("frontend", "backend", "userlist")
 SECTION_KINDS = (*NAMELESS, *NAMED)
 REPEATABLE = frozenset(
     {
-        "acl", "http-check", "http-request", "http-response", "redirect", "stats-socket",
+        "acl", "http-check", "http-request", "http-response", "log", "redirect", "stats-socket",
         "tcp-check", "tcp-request-connection", "tcp-request-content", "use-backend",
     }
 )  # fmt: skip

@@ -25,6 +25,7 @@ from vipproxy.config.kinds import (
     choice,
     integer,
 )
+from vipproxy.config.log_options import FrontendLogOptions, GlobalLogOptions
 from vipproxy.config.pin_options import FailBackOptions, StickOptions
 from vipproxy.config.records import Chosen, plugin, record
 from vipproxy.config.rule_kinds import Acls, Pages, Rules
@@ -47,7 +48,7 @@ MOST_SESSIONS = 1_000_000
 
 
 @frozen
-class GlobalOptions:
+class GlobalOptions(GlobalLogOptions):
     """``[global]``"""
 
     stats_socket: tuple[StatsSocketOptions, ...] = option(
@@ -150,7 +151,7 @@ class UnixOptions:
 
 
 @frozen
-class FrontendOptions:
+class FrontendOptions(FrontendLogOptions):
     """``[frontend NAME]``: a listener; the protocol adds its own options."""
 
     protocol: Chosen = option(
@@ -318,6 +319,12 @@ class BackendOptions:
     redirect: Rules = redirections()
     errorfile: Pages = error_pages()
     errorloc: Pages = error_locations()
+    log_health_checks: bool = option(
+        FLAG,
+        default=False,
+        help="log every check that changes what is known of a server's health",
+        haproxy="option log-health-checks",
+    )
 
     @property
     def queue_limit(self) -> float:

@@ -21,6 +21,7 @@ from vipproxy.config.drafts import (
 from vipproxy.config.http_rules import HTTP_RULES
 from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
+from vipproxy.config.log_rules import LOG_RULES
 from vipproxy.config.options import MOST_SESSIONS
 from vipproxy.config.problems import Problem, Severity
 from vipproxy.config.rule_rules import conditions_hold
@@ -261,6 +262,7 @@ RULES: tuple[Rule, ...] = (
     _cookies_differ,
     *HTTP_RULES,
     conditions_hold,
+    *LOG_RULES,
     *STATS_RULES,
     _mark_down_needs_check,
     _steps_need_check,

@@ -27,6 +27,10 @@ from vipproxy.interfaces.frontends import (
     IListener,
     ISocketFactory,
 )
+from vipproxy.interfaces.logs import (
+    ITrafficLog,
+    ITrail,
+)
 from vipproxy.interfaces.plugins import (
     CheckTarget,
     IBalancerPlugin,
@@ -109,6 +113,8 @@ __all__ = [
     "ISocketFactory",
     "IStore",
     "IStorePlugin",
+    "ITrafficLog",
+    "ITrail",
     "ITransports",
     "LeaseRequest",
     "PinView",

@@ -30,5 +30,5 @@ class IObserver(Interface):
     def server_changed(backend: str, server: str, text: str, severity: str) -> None:
         """A server changed between up and down, or its administrative state did.
 
-        `text` is a sentence in HAProxy's words, `severity` one of alert, warning, notice.
+        `text` is a sentence in HAProxy's words, `severity` one of emerg, alert, warning, notice.
         """

@@ -12,6 +12,7 @@ from zope.interface import Attribute, Interface
 from vipproxy.counters import Counters, Traffic
 from vipproxy.interfaces.cluster import ICluster
 from vipproxy.interfaces.control import IControl
+from vipproxy.interfaces.logs import ITrafficLog
 from vipproxy.interfaces.pools import IBackend, ILease
 from vipproxy.interfaces.relays import IAttempt, IConnector, IRelay, Side
 from vipproxy.values import Address
@@ -81,6 +82,7 @@ class IFrontend(Interface):
     destination: Address | None = Attribute(
         "The one address that all its clients call; None where they may call several."
     )
+    log: ITrafficLog | None = Attribute("Where its sessions are written down, if anywhere.")
     stopping: bool = Attribute("True once the proxy stops: end sessions when it is polite to.")
 
     def backend_named(name: str) -> IBackend:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from zope.interface import Attribute, Interface
@@ -11,6 +11,9 @@ from zope.interface import Attribute, Interface
 from vipproxy.counters import Counters, Traffic
 from vipproxy.errors import SessionError
 from vipproxy.values import Address, Ending
+
+if TYPE_CHECKING:
+    from vipproxy.interfaces.logs import ITrail
 
 
 class IServer(Interface):
@@ -65,6 +68,12 @@ class ILease(Interface):
     by_cookie: bool = Attribute("The client's cookie chose the server.")
     established: bool = Attribute("The server has accepted the connection.")
     opened_at: float = Attribute("When it was given, in seconds of the clock.")
+    waited: float = Attribute("Seconds in which there was no server for the client.")
+    connected_at: float = Attribute("When the server accepted, once it has.")
+    answered_at: float | None = Attribute(
+        "When the server answered; None where it has not. Set by users that ask it something;"
+        " until then it is when the server accepted."
+    )
 
     def connected() -> None:
         """The server has accepted the connection."""
@@ -103,6 +112,8 @@ class IServerWatcher(Interface):
 
 
 class ILeaseTaker(Interface):
+    trail: ITrail | None = Attribute("Told of what it waits for; mostly there is none.")
+
     def leased(lease: ILease) -> None:
         """Here is your lease; set its holder."""
 

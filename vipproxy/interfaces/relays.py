@@ -11,6 +11,7 @@ from zope.interface import Attribute, Interface
 
 from vipproxy.counters import Traffic
 from vipproxy.errors import SessionError
+from vipproxy.interfaces.logs import ITrail
 from vipproxy.interfaces.pools import IBackend, ILease, LeaseRequest
 from vipproxy.values import Address, Ending
 
@@ -67,11 +68,12 @@ class IConnector(Interface):
         taker: IConnectTaker,
         reuser: IReuser | None = None,
         dialler: IDialler | None = None,
+        trail: ITrail | None = None,
     ) -> IAttempt:
         """Lease and connect, again where that is safe; calls one method of `taker` once.
 
         A `reuser` is asked before a server is dialled; once it says yes, `taker` hears nothing.
-        A `dialler` replaces the connector's own.
+        A `dialler` replaces the connector's own. A `trail` is told of the way.
         """
 
 

@@ -12,11 +12,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import ClientTimeout, SessionError
+from vipproxy.errors import ClientGone, ClientTimeout, SessionError
 from vipproxy.interfaces import IAttempt, IBackend, IFrontend, IInspectable, ILease
+from vipproxy.logs.record import Record
 from vipproxy.protocols.session import Session, session_type
 from vipproxy.sockets import address_of, take_socket
-from vipproxy.values import Address
+from vipproxy.values import Address, Ending
 
 
 @implementer(IHalfCloseableProtocol, IInspectable)
@@ -36,6 +37,8 @@ class ProxyProtocol(Protocol, TimeoutMixin):
     def __init__(self, frontend: IFrontend) -> None:
         self.frontend = frontend
         self._session: Session | None = None
+        self._record: Record | None = None
+        """Until there is a session."""
 
     @property
     def peer(self) -> Address:
@@ -55,6 +58,9 @@ class ProxyProtocol(Protocol, TimeoutMixin):
 
     def makeConnection(self, transport: Any) -> None:
         self.traffic: Traffic = self.frontend.opened(transport)
+        if self.frontend.log is not None:
+            peer, host = address_of(transport.getPeer()), address_of(transport.getHost())
+            self._record = self.frontend.log.begin(peer, host)
         super().makeConnection(transport)
         if self._session is None and self.timeOut is None:
             self.setTimeout(self.frontend.options.timeout_client)
@@ -75,13 +81,16 @@ class ProxyProtocol(Protocol, TimeoutMixin):
         self._session = session_type(self.frontend, side)(
             self.frontend, side, self.refusal, self.timeout_tunnel, transport
         )
-        self._session.start(chosen, client, destination, prelude)
+        record, self._record = self._record, None
+        self._session.start(chosen, client, destination, prelude, record)
 
     def refuse(self, error: SessionError) -> None:
         """End the connection, with the words of `refusal`, instead of finding a server."""
         self.setTimeout(None)
         self.frontend.counters.request_errors += 1
-        self.transport.write(self.refusal(error))
+        words = self.refusal(error)
+        self.transport.write(words)
+        self._write_down(error.ending, len(words))
         self.transport.loseConnection()
 
     def refusal(self, error: SessionError) -> bytes:
@@ -106,7 +115,16 @@ class ProxyProtocol(Protocol, TimeoutMixin):
         self.setTimeout(None)
         if self._session is not None:
             self._session.client_gone()
+        self._write_down(ClientGone.ending)
         self.frontend.closed(self.transport)
+
+    def _write_down(self, ending: Ending, said: int = 0) -> None:
+        """The client has come to its end before it had a session."""
+        record, self._record = self._record, None
+        log = self.frontend.log
+        if record is not None and log is not None:
+            record.bytes_in, record.bytes_out = self.traffic.bytes_in, said
+            log.finish(record, None, ending, "R")
 
 
 class ProxyFactory(Factory):

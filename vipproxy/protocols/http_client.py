@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    IPushProducer,
-    ISSLTransport,
-)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vipproxy.counters import Traffic
-from vipproxy.errors import BadRequest
+from vipproxy.errors import BadRequest, ClientGone, ClientTimeout
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.interfaces import LeaseRequest
+from vipproxy.protocols import http_log
+from vipproxy.protocols.http_counts import count_misunderstood
 from vipproxy.protocols.http_errors import connection_field, final_answer, page_of, written
 from vipproxy.protocols.http_exchange import Exchange
 from vipproxy.protocols.http_forwarded import ForwardedFields
@@ -47,6 +45,7 @@ class HttpClient(Protocol):
         self.patience = Patience(factory.timer, self.frontend.clock.seconds, self._expired)
         self.forwarded: ForwardedFields | None = None
         """What servers are told of the client, where they are to be told."""
+        self.log: http_log.ClientLog | None = None
         self.may_reuse_server = factory.reuses_at_once
         """Its requests may go onto idle connections to servers."""
         self._wish: LeaseRequest | None = None
@@ -75,6 +74,7 @@ class HttpClient(Protocol):
         if self.address is UNKNOWN:
             self.address = address_of(self.transport.getPeer())
         self.destination = self.frontend.destination or address_of(self.transport.getHost())
+        self.log = http_log.client_log(self)
         if self.factory.forwarding:
             secure = ISSLTransport.providedBy(self.transport)
             forwarding = self.factory.forwarding
@@ -85,6 +85,8 @@ class HttpClient(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.traffic.bytes_in += len(data)
+        if self.log is not None:
+            self.log.heard()
         if self._state is not CLOSING:
             self._requests.add(data)
             self._advance()
@@ -110,7 +112,7 @@ class HttpClient(Protocol):
         """We have ended our output; the client will end its own."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._count_silence()
+        self._absent()
         self._state = CLOSING
         self._abandon_exchange()
         self._forget()
@@ -142,7 +144,7 @@ class HttpClient(Protocol):
                 pass
             if self._ended and self._state is HEAD and not self.full:
                 self._requests.refuse_rest()
-                self._count_silence()
+                self._absent()
                 self._close()
         except MalformedMessage as error:
             self._refuse(error)
@@ -171,11 +173,14 @@ class HttpClient(Protocol):
         """What came with the head is read first: if it is malformed, no server hears of it."""
         done = self._requests.done
         data = b"" if done else self._requests.read_body()
-        factory = self.factory
+        factory, log = self.factory, self.log
+        if log is not None:
+            log.begin(head, now)
         if factory.rules is not None:
             route = factory.rules.route(self, head)
         elif factory.monitor_path and head.path == factory.monitor_path:
             self.frontend.counters.intercepted += 1
+            http_log.write_nothing(self)
             self.answer(200)
             return
         else:
@@ -213,6 +218,7 @@ class HttpClient(Protocol):
             return
         if self._requests.head is None:
             self.frontend.counters.request_received(self.patience.seconds())
+        http_log.write_misunderstood(self, (ClientGone if self._ended else BadRequest).ending, 400)
         self.answer(400)
 
     def _update_reading(self) -> None:
@@ -287,14 +293,17 @@ class HttpClient(Protocol):
             last = final_answer(said.status)
         if last is not None or head is None:
             self.write(last or b"")
+            http_log.write_down(self, said.status)
             self._close(linger=said.status != 408)
         else:
             keep = self.may_keep()
             self.write(written(said, head.method, connection_field(keep, head.minor, 1)))
+            http_log.write_down(self, said.status)
             self.exchange_over(keep)
 
     def drop(self) -> None:
         """End the connection without a word."""
+        http_log.write_down(self, -1)
         self._exchange = None
         self._close()
 
@@ -309,6 +318,8 @@ class HttpClient(Protocol):
         self.blocked = False
         self.may_reuse_server = True
         self.patience.limit(self.factory.keep_alive_limit)
+        if self.log is not None:
+            self.log.ready(self.patience.last_active)
         if self._requests.data or self._ended or not self._reading:
             self._advance()
 
@@ -349,19 +360,19 @@ class HttpClient(Protocol):
         elif self._exchange is not None:
             self._exchange.idle_expired()
         elif self._due:
-            self.frontend.counters.request_received(self.patience.seconds())
-            self.frontend.counters.request_errors += 1
+            count_misunderstood(self)
+            http_log.write_misunderstood(self, ClientTimeout.ending, 408)
             self.answer(408)
         else:
             self._close()
 
-    def _count_silence(self) -> None:
-        """A client that came, and went without a word, is a bad request to HAProxy."""
-        if self._state is HEAD and self._due and not self._requests.data:
-            counters = self.frontend.counters
-            counters.request_received(self.patience.seconds())
-            counters.request_errors += 1
-            counters.responded(400)
+    def _absent(self) -> None:
+        """A client leaves that owes a request: without a word it is a bad one to HAProxy."""
+        if self._state is HEAD and self._due:
+            http_log.write_absence(self)
+            if not self._requests.data:
+                count_misunderstood(self)
+                self.frontend.counters.responded(400)
 
     def _abandon_exchange(self) -> None:
         exchange, self._exchange = self._exchange, None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.framing.http1 import ResponseHead
 from vipproxy.interfaces import IBackend, ILease
+from vipproxy.logs.record import Record
 from vipproxy.protocols.http_cookie_dates import NO_DATES, CookieDates, stamps
 
 _COOKIE_FIELD = re.compile(rb"(?im)^(cookie):[ \t]*+([^\r]*)\r\n")
@@ -186,6 +187,34 @@ class Persistence:
             text = _EXPIRED if value is None else value.encode()
             field = self._fields[value] = self._line(text + _PATH)
         return field
+
+    # -- for the log
+
+    def flags(self, record: Record) -> str:
+        """What became of the cookie: the end of HAProxy's termination state (manual, 8.5)."""
+        return self._flag_of_request(record) + self._flag_of_response(record)
+
+    def _flag_of_request(self, record: Record) -> str:
+        if record.cookie is not None:
+            valid = record.server_queue or (record.lease is not None and record.lease.by_cookie)
+            return "V" if valid else "D"
+        texts: list[bytes] = []
+        for field in _COOKIE_FIELD.finditer(record.request):
+            self._edit_field(field, texts)
+        if not texts:
+            return "N"
+        dates = CookieDates.parse(texts[0]) if b"|" in texts[0] else None
+        if dates is None or not dates.expired(record.began_at, self.options):
+            return "I"
+        return "O" if dates.outlived(record.began_at, self.options) else "E"
+
+    def _flag_of_response(self, record: Record) -> str:
+        if record.added.startswith(b"set-cookie:"):
+            return "U" if record.lease is not None and record.lease.by_cookie else "I"
+        theirs, left = (self._theirs.findall(each) for each in (record.response, record.edited))
+        if not theirs:
+            return "N"
+        return "P" if theirs == left else "R" if left else "D"
 
     def _line(self, value: bytes) -> bytes:
         options = self.options

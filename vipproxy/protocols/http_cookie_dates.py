@@ -36,9 +36,11 @@ class CookieDates:
 
     def expired(self, now: float, options: CookieOptions) -> bool:
         """Whether the cookie counts no more."""
-        return _is_past(self.first, options.maxlife, now) or _is_past(
-            self.last, options.maxidle, now
-        )
+        return self.outlived(now, options) or _is_past(self.last, options.maxidle, now)
+
+    def outlived(self, now: float, options: CookieOptions) -> bool:
+        """Whether it is older than `maxlife`."""
+        return _is_past(self.first, options.maxlife, now)
 
 
 NO_DATES = CookieDates(0, 0)

@@ -14,6 +14,7 @@ from vipproxy.errors import (
 )
 
 if TYPE_CHECKING:
+    from vipproxy.protocols.http_client import HttpClient
     from vipproxy.protocols.http_exchange import Exchange
 
 
@@ -33,6 +34,7 @@ def counters_of(exchange: Exchange) -> list[Counters]:
 def count_response(exchange: Exchange, status: int) -> None:
     """A server has answered; its requests are those that it has answered."""
     assert exchange.lease is not None
+    exchange.lease.answered_at = exchange.client.patience.seconds()
     server = exchange.lease.server.counters
     server.requests += 1
     server.responded(status)
@@ -60,6 +62,13 @@ def count_failure(exchange: Exchange, error: SessionError) -> None:
         for counters in counters_of(exchange):
             counters.server_aborts += exchange.begun
             counters.response_errors += not exchange.begun or isinstance(error, BadResponse)
+
+
+def count_misunderstood(client: HttpClient) -> None:
+    """What came in a request's place was none, or not all of one."""
+    counters = client.frontend.counters
+    counters.request_received(client.patience.seconds())
+    counters.request_errors += 1
 
 
 def _keep(exchange: Exchange, error: BadResponse) -> None:

@@ -10,6 +10,7 @@ from vipproxy.errors import (
     BadResponse,
     ClientTimeout,
     InternalError,
+    MalformedResponse,
     ResponseDenied,
     ServerTimeout,
     SessionError,
@@ -21,6 +22,7 @@ _STATUSES: dict[type[SessionError], int] = {
     ClientTimeout: 408,
     InternalError: 500,
     BadResponse: 502,
+    MalformedResponse: 502,
     ServerTimeout: 504,
 }
 

@@ -34,6 +34,7 @@ from vipproxy.protocols.http_cookie_dates import CookieDates
 from vipproxy.protocols.http_counts import count_aborts, count_failure, count_response
 from vipproxy.protocols.http_errors import connection_field, status_of
 from vipproxy.protocols.http_heads import added_to_request, edit_response
+from vipproxy.protocols.http_log import note_end, note_retry
 from vipproxy.protocols.http_route import Route
 from vipproxy.protocols.http_server import ServerConnection
 from vipproxy.protocols.http_tunnel import Tunnel
@@ -117,10 +118,14 @@ class Exchange:
         reusable = client.may_reuse_server and route.keeps_servers
         self._repeatable = reusable and bodiless and head.method in REPEATABLE
         self._wish = client.lease_request(cookie, key)
+        if route.persistence is not None and client.log is not None:
+            client.log.keep_cookie(cookie, route.persistence)
         self._connect(self._wish)
 
     def _connect(self, wish: LeaseRequest) -> None:
-        attempt = self.client.frontend.connector.connect(self.route.backend, wish, self, self)
+        client, backend = self.client, self.route.backend
+        trail = None if client.log is None else client.log.record
+        attempt = client.frontend.connector.connect(backend, wish, self, self, trail=trail)
         if self.lease is None and not self._over:
             self.attempt = attempt
 
@@ -147,7 +152,7 @@ class Exchange:
         self.attempt = None
         self.lease, self.server = lease, connection
         self.traffic = lease.traffic
-        lease.holder = self
+        lease.holder, lease.answered_at = self, None
         connection.begin(self, self.head)
         if not self.request_done:
             connection.expect_body()
@@ -217,6 +222,7 @@ class Exchange:
         if not self._over:
             count_aborts(self)
             self._finish(ClientGone.ending)
+            note_end(self, ClientGone.ending)
 
     # -- from the server
 
@@ -246,7 +252,7 @@ class Exchange:
         transport, to_server = client.detach()
         client.traffic.bytes_out += len(begun)
         lease.traffic.bytes_in += len(to_server)
-        tunnel = Tunnel(client.frontend, transport, lease)
+        tunnel = Tunnel(client.frontend, transport, lease, client.log)
         timeout = client.factory.options.timeout_tunnel
         tunnel.start(server.detach(), client.traffic, timeout, begun, to_server)
 
@@ -270,6 +276,8 @@ class Exchange:
         count_response(self, head.status)
         added += connection_field(self._keep, request.minor, head.minor)
         client.write(head.render(added) + data)
+        if client.log is not None:
+            client.log.answered(head.status)
         if not whole:
             self._set_limit()
 
@@ -297,6 +305,8 @@ class Exchange:
         tied = self.head.tied or lease.server.send_proxy is not None
         server.finish(self.request_done and not tied and self.route.keeps_servers)
         lease.release(Ending.NORMAL)
+        if client.log is not None:
+            client.log.over()
         client.exchange_over(self._keep and self.request_done)
 
     def server_failed(self, error: SessionError) -> None:
@@ -312,6 +322,7 @@ class Exchange:
         lease, wish = self.lease, self._wish
         assert lease is not None
         assert wish is not None
+        note_retry(self)
         wish = evolve(wish, failed=lease.server.name)
         self._repeatable = False
         self.lease = self.server = None
@@ -336,6 +347,7 @@ class Exchange:
         count_failure(self, error)
         log.debug("no response from {backend}: {error}", backend=self.route.name, error=error)
         self._finish(error.ending)
+        note_end(self, error.ending, error)
         if self.begun:
             self.client.cut(visibly=not self._framed)
             return
@@ -346,6 +358,7 @@ class Exchange:
     def revoked(self, ending: Ending) -> None:
         count_failure(self, ServerMarkedDown("the server was marked down"))
         self._over = True
+        note_end(self, ending)
         self._stop_bulk()
         if self.server is not None:
             self.server.hang_up()

@@ -25,9 +25,14 @@ def added_to_request(exchange: Exchange) -> bytes:
 
 def edit_response(exchange: Exchange, head: ResponseHead) -> bytes:
     """Change a final response's head; the persistence fields to add to it."""
-    route, lease = exchange.route, exchange.lease
+    route, lease, log = exchange.route, exchange.lease, exchange.client.log
+    if log is not None:
+        log.heard_response(head.lines)
     for changes in route.response_changes:
         head.lines = changes.apply(head.lines)
-    if route.persistence is None or lease is None:
-        return b""
-    return route.persistence.write(head, exchange.head.method, lease, exchange.dates)
+    added = b""
+    if route.persistence is not None and lease is not None:
+        added = route.persistence.write(head, exchange.head.method, lease, exchange.dates)
+    if log is not None:
+        log.keep_edited(head.lines, added)
+    return added

@@ -52,6 +52,8 @@ class ResponseRules:
         """Change a response's head; whether the response is refused, which ends the exchange."""
         client, lease = exchange.client, exchange.lease
         assert lease is not None
+        if client.log is not None:
+            client.log.heard_response(head.lines)
         subject = subject_of(client, exchange.head)
         subject.response = head
         server, status = lease.server, head.status

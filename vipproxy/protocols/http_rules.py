@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vipproxy.errors import BadRequest
+from vipproxy.errors import BadRequest, NoServer
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IBackend, IFrontend
+from vipproxy.protocols.http_log import write_nothing, write_ruling
 from vipproxy.protocols.http_options import HttpOptions
 from vipproxy.protocols.http_response_rules import subject_of
 from vipproxy.protocols.http_route import Route
@@ -70,6 +71,7 @@ class RequestRules:
         subject = subject_of(client, head)
         if self._admits is not None and not self._admits(subject):
             client.frontend.counters.denied_requests += 1
+            write_ruling(client, True)
             client.drop()
             return None
         if self._factory.monitor_path and head.path == self._factory.monitor_path:
@@ -79,6 +81,7 @@ class RequestRules:
             return self._route(client, subject)
         except BadRequest:
             client.frontend.counters.request_errors += 1
+            write_ruling(client, True)
             client.answer(400)
             return None
 
@@ -88,9 +91,13 @@ class RequestRules:
         backend = None if self._choose is None else self._choose(subject)
         route = self._factory.route if backend is None else self._factory.route_to(backend)
         if route is None:
+            if client.log is not None:
+                client.log.end(NoServer.ending, "C")
             client.answer(503)
             return None
         subject.backend = route.backend.name
+        if client.log is not None:
+            client.log.routed(route.backend)
         if self._ended(client, subject, route.request_rules, route.backend):
             return None
         return route
@@ -102,11 +109,13 @@ class RequestRules:
         if said is None:
             return False
         client.frontend.counters.intercepted += 1
+        write_ruling(client, False, None)
         client.respond(said)
         return True
 
     def _answer_monitor(self, client: HttpClient, subject: Subject) -> None:
         client.frontend.counters.intercepted += 1
+        write_nothing(client)
         fails = self._monitor_fails
         client.answer(503 if fails is not None and fails(subject) else 200)
 
@@ -124,12 +133,14 @@ class RequestRules:
                 verdict = answer_of(verdict, client.frontend, subject)
             if isinstance(verdict, Answer):
                 self._count(client, verdict.denied, backend)
+                write_ruling(client, verdict.denied, backend)
                 if backend is not None:
                     backend.counters.responded(verdict.status)
                 client.respond(verdict)
                 return True
             if verdict is DROPPED:
                 self._count(client, True, backend)
+                write_ruling(client, True, backend)
                 client.drop()
                 return True
         return False

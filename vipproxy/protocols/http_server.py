@@ -11,7 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vipproxy.errors import BadResponse, SessionError
+from vipproxy.errors import BadResponse, MalformedResponse, SessionError
 from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
 from vipproxy.framing.http_body import BodyReader, CloseReader, LengthReader, response_body
 from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
@@ -157,7 +157,7 @@ class ServerConnection(TwistedProtocol):
             else:
                 self._read_body(user, self._body, data)
         except MalformedMessage as error:
-            self._fail(str(error), error.data or data)
+            self._fail(MalformedResponse(str(error)), error.data or data)
         if self._user is user:
             user.server_moves()
 
@@ -171,7 +171,8 @@ class ServerConnection(TwistedProtocol):
             self._last = True
             self._end(user)
         else:
-            self._fail("the server closed the connection before its response was complete")
+            text = "the server closed the connection before its response was complete"
+            self._fail(BadResponse(text))
 
     def pauseProducing(self) -> None:
         self._full = True
@@ -252,10 +253,9 @@ class ServerConnection(TwistedProtocol):
             self._user = self._body = None
             user.response_ended()
 
-    def _fail(self, text: str, data: bytes = b"") -> None:
+    def _fail(self, error: BadResponse, data: bytes = b"") -> None:
         user, self._user = self._user, None
         if user is not None:
-            error = BadResponse(text)
             error.data = data
             user.server_failed(error)
 

@@ -16,8 +16,11 @@ from vipproxy.interfaces import (
     IRelayTaker,
     IRevocable,
 )
+from vipproxy.protocols.http_log import ClientLog
 from vipproxy.sockets import address_of
 from vipproxy.values import Address, Ending
+
+SWITCHING_PROTOCOLS = 101
 
 
 class TunnelTraffic:
@@ -51,8 +54,10 @@ class Tunnel:
 
     attempt = None
 
-    def __init__(self, frontend: IFrontend, client: Any, lease: ILease) -> None:
-        self._frontend, self._client, self._lease = frontend, client, lease
+    def __init__(
+        self, frontend: IFrontend, client: Any, lease: ILease, log: ClientLog | None = None
+    ) -> None:
+        self._frontend, self._client, self._lease, self._log = frontend, client, lease, log
         self._session: IRelaySession | None = None
 
     @property
@@ -72,6 +77,8 @@ class Tunnel:
     ) -> None:
         """Hand both transports to the relay; `timeout` is in seconds, for both sides."""
         self._lease.holder = self
+        if self._log is not None:
+            self._log.answered(SWITCHING_PROTOCOLS)
         self._session = self._frontend.relay.relay(
             self._client,
             server,
@@ -85,9 +92,16 @@ class Tunnel:
 
     def relay_ended(self, ending: Ending) -> None:
         self._lease.release(ending)
+        self._write_down(ending)
         self._frontend.closed(self._client)
 
     def revoked(self, ending: Ending) -> None:
         assert self._session is not None
         self._session.shut_down()
+        self._write_down(ending)
         self._frontend.closed(self._client)
+
+    def _write_down(self, ending: Ending) -> None:
+        if self._log is not None:
+            self._log.end(ending, "-" if ending is Ending.NORMAL else "D")
+            self._log.over()

@@ -10,7 +10,7 @@ from typing import Any
 from zope.interface import implementer
 
 from vipproxy.config.options import KeepaliveOptions
-from vipproxy.errors import ServerMarkedDown, SessionError
+from vipproxy.errors import QueueTimeout, ServerMarkedDown, SessionError
 from vipproxy.interfaces import (
     IAttempt,
     IBackend,
@@ -30,11 +30,14 @@ from vipproxy.interfaces import (
     LeaseRequest,
     Side,
 )
+from vipproxy.logs.record import Record
 from vipproxy.sockets import hang_up
 from vipproxy.values import Address, Ending
 
 CLIENT_ENDINGS = frozenset({Ending.CLIENT_ABORT, Ending.CLIENT_TIMEOUT})
 SERVER_ENDINGS = frozenset({Ending.SERVER_ABORT, Ending.SERVER_TIMEOUT})
+PHASES = {Ending.NORMAL: "-", Ending.KILLED: "-"}
+"""Of relayed sessions, as HAProxy logs them; all others end in the data phase."""
 
 Refusal = Callable[[SessionError], bytes]
 """What a client is told, in its own protocol, when it gets no server."""
@@ -54,8 +57,8 @@ class Session:
     """
 
     __slots__ = (
-        "_attempt", "_backend", "_client", "_frontend", "_lease", "_prelude", "_refusal", "_relay",
-        "_traffic", "_tunnel", "peer",
+        "_attempt", "_backend", "_client", "_frontend", "_lease", "_prelude", "_record", "_refusal",
+        "_relay", "_traffic", "_tunnel", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -74,24 +77,37 @@ class Session:
         self._attempt: IAttempt | None = None
         self._lease: ILease | None = None
         self._relay: IRelaySession | None = None
+        self._record: Record | None = None
 
     def start(
-        self, backend: IBackend, client: Address, destination: Address, prelude: bytes = b""
+        self,
+        backend: IBackend,
+        client: Address,
+        destination: Address,
+        prelude: bytes = b"",
+        record: Record | None = None,
     ) -> None:
-        """Find a server; `prelude` is what has been read from the client already."""
+        """Find a server; `prelude` is what has been read from the client already.
+
+        A `record` of it may have begun.
+        """
         self._backend, self._prelude, self.peer = backend, prelude, client
         self._traffic.bytes_in += len(prelude)
+        log = self._frontend.log
+        if log is not None:
+            self._record = record or log.begin(client, destination)
         attempt = self._connect(backend, LeaseRequest(client, destination))
         if self._lease is None:
             self._attempt = attempt
 
     def _connect(self, backend: IBackend, request: LeaseRequest) -> IAttempt:
-        return self._frontend.connector.connect(backend, request, self)
+        return self._frontend.connector.connect(backend, request, self, trail=self._record)
 
     def connected(self, lease: ILease, server: Any) -> None:
         traffic, prelude = self._traffic, self._prelude
         self._attempt, self._lease, self._prelude = None, lease, b""
         lease.holder, lease.traffic = self, traffic
+        self._connected_early()
         client_timeout, server_timeout = self._timeouts()
         self._relay = self._frontend.relay.relay(
             self._client, server, self, traffic, client_timeout, server_timeout, prelude
@@ -102,6 +118,7 @@ class Session:
         words = self._refusal(error)
         self._traffic.bytes_out += len(words)
         _say_goodbye(self._client, words)
+        self._write_down(error.ending, "Q" if isinstance(error, QueueTimeout) else "C")
         self._frontend.closed(self._key)
 
     def relay_ended(self, ending: Ending) -> None:
@@ -110,11 +127,13 @@ class Session:
         if ending is not Ending.NORMAL:
             self._count_abort(lease, ending)
         lease.release(ending)
+        self._write_down(ending, PHASES.get(ending, "D"))
         self._frontend.closed(self._key)
 
     def revoked(self, ending: Ending) -> None:
         assert self._relay is not None
         self._relay.shut_down(self._words_for(ending))
+        self._write_down(ending, "-")
         self._frontend.closed(self._key)
 
     def _words_for(self, ending: Ending) -> bytes:
@@ -125,6 +144,8 @@ class Session:
 
     def abortConnection(self) -> None:
         """End it now, whatever it is doing."""
+        if self._relay is None:
+            self._write_down(Ending.KILLED, "-")
         self.client_gone()
         if self._relay is not None:
             self._relay.shut_down()
@@ -133,11 +154,36 @@ class Session:
             hang_up(self._client)
             self._frontend.closed(self._key)
 
+    def reject(self, client: Address, destination: Address) -> None:
+        """A rule lets the client have no server."""
+        log = self._frontend.log
+        if log is not None:
+            log.finish(log.begin(client, destination), None, Ending.PROXY, "R")
+        self.abortConnection()
+
     def client_gone(self) -> None:
         """The client has left before it got a server."""
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
+            waits = self._record is not None and self._record.lease is None
             attempt.cancel()
+            if self._lease is None:
+                self._write_down(Ending.CLIENT_ABORT, "Q" if waits else "C")
+
+    def _connected_early(self) -> None:
+        """`logasap`: the line does not wait for the end."""
+        log = self._frontend.log
+        if log is not None and log.early and self._record is not None:
+            self._record.early = True
+            self._write_down(Ending.NORMAL, "-")
+
+    def _write_down(self, ending: Ending, phase: str) -> None:
+        record, self._record = self._record, None
+        log = self._frontend.log
+        if record is not None and log is not None:
+            traffic = self._traffic
+            record.bytes_in, record.bytes_out = traffic.bytes_in, traffic.bytes_out
+            log.finish(record, self._backend, ending, phase)
 
     @property
     def lease(self) -> ILease | None:
@@ -180,7 +226,7 @@ class SocketSession(Session):
 
     def _connect(self, backend: IBackend, request: LeaseRequest) -> IAttempt:
         connector: IConnector = self._frontend.connector
-        return connector.connect(backend, request, self, dialler=self)
+        return connector.connect(backend, request, self, dialler=self, trail=self._record)
 
     def dial(
         self,
@@ -202,6 +248,7 @@ class SocketSession(Session):
         self._client.detach()
         self._attempt, self._lease, self._relay, self._prelude = None, lease, server, b""
         lease.holder, lease.traffic = self, self._traffic
+        self._connected_early()
 
 
 def session_type(frontend: IFrontend, client: Side) -> type[Session]:

@@ -21,7 +21,7 @@ from vipproxy.protocols.choice import backend_chooser
 from vipproxy.protocols.session import Refusal, session_type, silent
 from vipproxy.rules.subject import Subject
 from vipproxy.sockets import address_of, local_of
-from vipproxy.values import Address
+from vipproxy.values import Address, Ending
 
 INSPECTED = 16384
 """Bytes of what a client says at most, while it has no server."""
@@ -88,6 +88,7 @@ class PassThrough(ProxyProtocol):
         self._subject = None
         if backend is None:
             self.setTimeout(None)
+            self._write_down(Ending.PROXY)
             self.transport.loseConnection()
         else:
             self.proxy(backend, self._said)
@@ -120,7 +121,7 @@ class PassThroughFactory(ProxyFactory):
         kind = session_type(frontend, sock)
         session = kind(frontend, sock, self.refusal, self.options.timeout_tunnel)
         if backend is None:
-            session.abortConnection()
+            session.reject(peer, destination)
         else:
             session.start(backend, peer, destination)
 

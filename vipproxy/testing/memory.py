@@ -47,6 +47,7 @@ from vipproxy.interfaces import (
     IRevocable,
     IServer,
     IServerWatcher,
+    ITrail,
     LeaseRequest,
     SessionView,
     TableView,
@@ -138,6 +139,9 @@ class FakeLease:
     established: bool = False
     opened_at: float = 0.0
     backend: Any = None
+    waited: float = 0.0
+    connected_at: float = 0.0
+    answered_at: float | None = None
     ending: Ending | None = None
     """None while it is out."""
     error: SessionError | None = None
@@ -276,6 +280,7 @@ class FakeConnector:
         taker: IConnectTaker,
         reuser: IReuser | None = None,
         dialler: IDialler | None = None,
+        trail: ITrail | None = None,
     ) -> FakeAttempt:
         attempt = FakeAttempt(backend, request, taker, reuser)
         self.attempts.append(attempt)

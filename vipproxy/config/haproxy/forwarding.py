@@ -60,14 +60,8 @@ def abortonclose(files: Files, proxy: Proxy) -> Setting | None:
     """``option abortonclose``: who has ended its output has left."""
     for each in sides(files, proxy):
         statement = each.last("option abortonclose")
-        if statement is None:
-            continue
-        if "abortonclose" not in files.protocol_keys("http"):
-            files.note_once(
-                "option abortonclose", "clients that go leave the queue", statement.place
-            )
-            return None
-        return setting("abortonclose", statement, [Part("on", statement.place)])
+        if statement is not None:
+            return setting("abortonclose", statement, [Part("on", statement.place)])
     return None
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from vipproxy.config.haproxy.keywords import Direct, Kept, Keyword, Noted, Refused, index
-from vipproxy.config.haproxy.known import if_known
 from vipproxy.config.haproxy.units import number, text, time
 
 IN = "G"
-UNLOGGED = "sessions are not logged one by one yet"
 SYSTEM = "the service manager does it"
 TLS = "TLS is not supported yet, so there is nothing to tune"
 TUNING = "buffers and engines here are others"
@@ -30,8 +28,8 @@ SECTION = (
     Keyword("numa-cpu-mapping", Noted(THREADS), IN),
     Keyword("node", Direct("node", "", text), IN),
     Keyword("description", Kept("`description`"), IN),
-    Keyword("log", if_known("global", "log", Kept("`log`"), UNLOGGED), IN),
-    Keyword("log-tag", if_known("global", "log-tag", Direct("log-tag", "", text), UNLOGGED), IN),
+    Keyword("log", Kept("`log`"), IN),
+    Keyword("log-tag", Direct("log-tag", "", text, "a name"), IN),
     Keyword("log-send-hostname", Noted("`format rfc3164` of a log has the name"), IN),
     Keyword("user", Noted(SYSTEM), IN),
     Keyword("group", Noted(SYSTEM), IN),

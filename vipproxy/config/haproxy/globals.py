@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from vipproxy.config.document import Section, Setting
 from vipproxy.config.haproxy import addresses
-from vipproxy.config.haproxy.known import known
 from vipproxy.config.haproxy.logs import global_logs
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Statement, made, setting
 
@@ -31,7 +30,7 @@ def global_section(files: Files) -> Section:
     settings = [*_composed(files), *files.global_settings.values()]
     said = {each.key for each in settings}
     for key, value in IMPLIED.items():
-        if key not in said and known("global", key):
+        if key not in said:
             settings.append(made(key, [Part(value, place)], place, "HAProxy's default"))
     line, column, length = place
     return Section("global", "", line, column, length, tuple(settings))

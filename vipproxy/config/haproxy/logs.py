@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from vipproxy.config.document import Setting
 from vipproxy.config.haproxy import addresses
-from vipproxy.config.haproxy.known import LOGS
 from vipproxy.config.haproxy.lexer import Word
 from vipproxy.config.haproxy.model import BadLine, Files, Part, Proxy, Statement, made, setting
 from vipproxy.config.haproxy.units import number
@@ -24,8 +23,6 @@ STREAMS = {"stdout": "stdout", "stderr": "stderr", "fd@1": "stdout", "fd@2": "st
 
 def global_logs(files: Files) -> Iterator[Setting]:
     """The targets of `global`, and those of `defaults` where `global` has none."""
-    if not LOGS:
-        return
     said = _targets(files.globals)
     if not said:
         found = (each for proxy in files.of_kind("defaults") for each in _targets(proxy.statements))
@@ -78,7 +75,7 @@ def _place(word: Word) -> Part:
 
 def frontend_logs(files: Files, proxy: Proxy, mode: str) -> Iterator[Setting]:
     """What is written of a frontend's sessions, and whether anything is."""
-    if mode == "stats" or not LOGS:
+    if mode == "stats":
         return
     if not _logs(files, proxy):
         if any(_targets(files.globals)):

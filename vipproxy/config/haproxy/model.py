@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, frozen
 
-from vipproxy.config.declare import options_of
 from vipproxy.config.document import Place, Setting, Span
 from vipproxy.config.haproxy.lexer import Line, Word
 from vipproxy.config.problems import Problem, Problems, Severity
-from vipproxy.interfaces import IPluginCatalog
 
 if TYPE_CHECKING:
     from vipproxy.config.haproxy.keywords import Keyword
@@ -179,19 +177,10 @@ class Files:
     userlists: list[UserList] = Factory(list)
     comments: dict[int, tuple[str, ...]] = Factory(dict)
     """Line -> what comments on it, and on the lines before it, say."""
-    catalog: IPluginCatalog | None = None
     _noted: set[str] = Factory(set)
 
     def of_kind(self, *kinds: str) -> Iterator[Proxy]:
         return (each for each in self.proxies if each.kind in kinds)
-
-    def protocol_keys(self, name: str) -> set[str]:
-        """The keys of a protocol's options; none where it cannot be found."""
-        try:
-            plugin = self.catalog.find("protocol", name) if self.catalog else None
-        except LookupError:
-            return set()
-        return set(options_of(plugin.options)) if plugin and plugin.options else set()
 
     def say(self, severity: Severity, message: str, place: Place, hint: str = "") -> None:
         self.problems.add(Problem(severity, message, *place, hint))

@@ -6,7 +6,6 @@ from vipproxy.config.haproxy.keywords import (
     BACKS,
     EVERYWHERE,
     FRONTS,
-    Action,
     Direct,
     Kept,
     Keyword,
@@ -16,7 +15,6 @@ from vipproxy.config.haproxy.keywords import (
     Switch,
     index,
 )
-from vipproxy.config.haproxy.known import if_known
 from vipproxy.config.haproxy.model import BACK, FRONT
 from vipproxy.config.haproxy.units import number, timeout
 
@@ -27,14 +25,6 @@ TIMEOUT_SERVER = Direct("timeout-server", BACK, timeout, TIME)
 
 CLOSES = Kept("`httpclose = on` of the frontends")
 HTX = "HTTP is parsed and written anew, as HTX does"
-UNLOGGED = "sessions are not logged one by one yet"
-
-
-def logs(help: str) -> Action:
-    """A keyword about logs."""
-    return if_known("global", "log", Kept(help), UNLOGGED)
-
-
 SPLICING = "the relay chooses how bytes are moved"
 STATS = Kept("`protocol = stats`")
 
@@ -133,33 +123,28 @@ SECTION = (
     Keyword("option accept-invalid-http-response", Refused(), BACKS),
     Keyword("option independent-streams", Refused()),
     Keyword("option originalto", Refused()),
-    Keyword("option dontlognull", logs("`dontlognull = on`"), FRONTS),
-    Keyword("option dontlog-normal", logs("`dontlog-normal = on`"), FRONTS),
-    Keyword("option httplog", logs("`log-format = httplog`")),
-    Keyword("option tcplog", logs("`log-format = tcplog`")),
-    Keyword("option logasap", logs("`logasap = on`"), FRONTS),
-    Keyword("option log-separate-errors", logs("`log-separate-errors = on`"), FRONTS),
+    Keyword("option dontlognull", Kept("`dontlognull = on`"), FRONTS),
+    Keyword("option dontlog-normal", Kept("`dontlog-normal = on`"), FRONTS),
+    Keyword("option httplog", Kept("`log-format = httplog`")),
+    Keyword("option tcplog", Kept("`log-format = tcplog`")),
+    Keyword("option logasap", Kept("`logasap = on`"), FRONTS),
+    Keyword("option log-separate-errors", Kept("`log-separate-errors = on`"), FRONTS),
     Keyword(
         "option log-health-checks",
-        if_known(
-            "backend",
-            "log-health-checks",
-            Switch("log-health-checks", BACK),
-            "what checks find out is logged",
-        ),
+        Switch("log-health-checks", BACK),
         BACKS,
     ),
     Keyword("option socket-stats", Noted("binds are not counted one by one"), FRONTS),
     Keyword("option checkcache", Refused(), BACKS),
     Keyword("option http-ignore-probes", Noted("clients that send nothing do no harm"), FRONTS),
-    Keyword("log", logs("`log` in `[global]`; without it `log-format = none`")),
-    Keyword("log-format", logs("`log-format`")),
+    Keyword("log", Kept("`log` in `[global]`; without it `log-format = none`")),
+    Keyword("log-format", Kept("`log-format`")),
     Keyword("log-format-sd", Refused()),
     Keyword("log-tag", Noted("`log-tag` in `global` has it for all")),
     Keyword("unique-id-format", Refused(), FRONTS),
-    Keyword("capture request", logs("`capture-request-header NAME`"), "FL"),
-    Keyword("capture response", logs("`capture-response-header NAME`"), "FL"),
-    Keyword("capture cookie", logs("`capture-cookie`"), "FL"),
+    Keyword("capture request", Kept("`capture-request-header NAME`"), "FL"),
+    Keyword("capture response", Kept("`capture-response-header NAME`"), "FL"),
+    Keyword("capture cookie", Kept("`capture-cookie`"), "FL"),
     Keyword("stats enable", STATS),
     Keyword("stats uri", Kept("`stats-uri`", "a path")),
     Keyword("stats realm", Kept("`stats-realm`", "a text")),

@@ -18,7 +18,6 @@ from vipproxy.config.haproxy.reader import read
 from vipproxy.config.haproxy.units import FOREVER
 from vipproxy.config.options import MOST_SESSIONS, BackendOptions, FrontendOptions
 from vipproxy.config.problems import Problems
-from vipproxy.interfaces import IPluginCatalog
 
 DEFAULT = "HAProxy's default"
 
@@ -34,7 +33,6 @@ IMPLIED = (
 def read_haproxy(
     problems: Problems,
     environment: Mapping[str, str],
-    catalog: IPluginCatalog,
     implied: Mapping[str, str],
 ) -> Document:
     """The document in the lines of `problems`, to which everything wrong with it is added.
@@ -42,7 +40,6 @@ def read_haproxy(
     `implied` replaces HAProxy's defaults, by our keys.
     """
     files = read(problems, environment)
-    files.catalog = catalog
     sections = list(_sections(files, implied))
     findings(files)
     promises(files, sections)
