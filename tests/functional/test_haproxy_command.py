@@ -20,6 +20,7 @@ CONFIG = """\
 global
     {head}
 defaults
+    log global
     timeout connect 5s
     timeout client 60s
     timeout server 60s
@@ -132,6 +133,26 @@ class Signals(CommandCase):
             process.send_signal(number)
             self.assertEqual(process.wait(15), 128 + number)
             self.assertEqual(client.recv(100), b"")
+
+    def test_at_once_in_a_soft_stop(self) -> None:
+        """SIGTERM ends a soft stop, too."""
+        process = self.started("-db")
+        client, _ = self.session()
+        process.send_signal(signal.SIGUSR1)
+        eventually(lambda: backlog(self.port) is None)
+        process.terminate()
+        self.assertEqual(process.wait(15), 128 + signal.SIGTERM)
+        self.assertEqual(client.recv(100), b"")
+
+    def test_last_lines(self) -> None:
+        """What is ended at once is still in the log, with the pid of the one process."""
+        self.write("log stdout format traditional local0")
+        process = self.started("-db")
+        client, _ = self.session()
+        process.terminate()
+        process.wait(15)
+        self.assertEqual(client.recv(100), b"")
+        self.assertRegex(self.log, rf"haproxy\[{process.pid}\]: 127\.0\.0\.1:\d+ \[.*\] x x/a ")
 
     def test_other_signals(self) -> None:
         """Signals for reports and reloads do not end it."""

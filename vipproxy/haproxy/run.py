@@ -109,7 +109,7 @@ class Server:
         """They are acted upon as soon as the reactor runs."""
         self._on(signal.SIGUSR1, self._soft_stop)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._on(number, partial(self._end, 128 + number))
+            self._on(number, partial(self._hard_stop, 128 + number))
         for number in IGNORED:
             self._on(number, partial(self._ignore, number))
 
@@ -140,18 +140,29 @@ class Server:
 
     def _soft_stop(self) -> None:
         """No new clients; those who are here may stay until they go."""
+        if not self._stopping:
+            for name in self._service.frontends:
+                self._console.warning(f"Proxy {name} stopped.")
+            self._stop(0)
+
+    def _hard_stop(self, status: int) -> None:
+        """At once; a second signal, or one in a soft stop, does not even wait for the state."""
         if self._stopping:
+            self._end(status)
             return
+        options = evolve(self._config.options, grace=0.0)
+        self._service.config = evolve(self._config, options=options)
+        self._stop(status)
+
+    def _stop(self, status: int) -> None:
         self._stopping = True
         if self._arguments.notify:
             notify("STOPPING=1")
-        for name in self._service.frontends:
-            self._console.warning(f"Proxy {name} stopped.")
         stopped: Deferred[Any] = maybeDeferred(self._service.stopService)
-        stopped.addBoth(lambda _: self._end(0))
+        stopped.addBoth(lambda _: self._end(status))
 
     def _end(self, status: int) -> None:
-        """At once: what is open is closed by the kernel."""
+        """Whatever is still open is closed by the kernel."""
         self._status = status
         if self._pid_file is not None:
             with contextlib.suppress(OSError):
