@@ -337,7 +337,10 @@ class Health(SameFile):
     def test_states(self) -> None:
         """What the status column says of servers that nobody checks, and of the two ends."""
         node = self.node(echo(b"n"))
-        servers = f"    server n1 {node.address}\n    server n2 127.0.0.1:9 disabled\n"
+        servers = (
+            f"    server n1 {node.address}\n    server n2 127.0.0.1:9 disabled\n"
+            "    server n3 127.0.0.1:10 weight 0\n"
+        )
         text = defaults() + FRONT + "backend b\n" + servers
 
         def script(door: Door) -> object:
@@ -346,12 +349,16 @@ class Health(SameFile):
             door.ask("set server b/n2 state ready")
             return before, self.states(door)
 
-        expected = (["OPEN", "UP", "no check", "MAINT"], ["OPEN", "UP", "DRAIN", "no check"])
+        expected = (
+            ["OPEN", "UP", "no check", "MAINT", "no check"],
+            ["OPEN", "UP", "DRAIN", "no check", "no check"],
+        )
         self.assertEqual(self.both(text, script), expected)
 
     def states(self, door: Door) -> list[str]:
         rows = door.rows()
-        return [rows[each]["status"] for each in ("f/FRONTEND", "b/BACKEND", "b/n1", "b/n2")]
+        names = ("f/FRONTEND", "b/BACKEND", "b/n1", "b/n2", "b/n3")
+        return [rows[each]["status"] for each in names]
 
 
 class Http(SameFile):

@@ -36,10 +36,10 @@ class Weights(SynchronousTestCase):
         self.assertIn(names.count("s1"), (29, 30, 31))
 
     def test_zero_drains(self) -> None:
-        """With weight 0 nobody new is sent to a server."""
+        """With weight 0 nobody new is sent to a server; its status stays, as in HAProxy."""
         self.pool.operations.set_weight("s1", 0)
         self.assertEqual(set(chosen(self.pool, 4)), {"s2"})
-        self.assertEqual(self.pool.servers[0].status, "DRAIN")
+        self.assertEqual(self.pool.servers[0].status, "no check")
 
     def test_waiting(self) -> None:
         """Who waits is served when the only server's room has become another server's weight."""

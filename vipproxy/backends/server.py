@@ -96,7 +96,7 @@ class Server:
         """HAProxy's status column (management guide, `show stat`)."""
         if self.admin is AdminState.MAINT:
             return "MAINT"
-        if self.up and (self.admin is AdminState.DRAIN or not self.weight):
+        if self.up and self.admin is AdminState.DRAIN:
             return "DRAIN"
         if self.up and self.stopping:
             return "NOLB" if self.ledger is None else str(self.ledger).replace("UP", "NOLB")
