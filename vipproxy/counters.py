@@ -31,23 +31,32 @@ class Rate:
     count: int = 0
     previous: int = 0
     period: int = 0
-    highest: int = 0
+    _highest: int = 0
+    """Of the periods before."""
+    _forgotten: int = 0
+    """Of this period's count: what does not count as its highest."""
 
     def add(self, now: float) -> None:
-        if int(now) != self.period:
+        if not self.period <= now < self.period + 1:
             self._roll(int(now))
         self.count += 1
-        if self.count > self.highest:
-            self.highest = self.count
 
     def per_second(self, now: float) -> int:
-        if int(now) != self.period:
+        if not self.period <= now < self.period + 1:
             self._roll(int(now))
         return self.count + int(self.previous * (1.0 - now % 1.0))
 
+    @property
+    def highest(self) -> int:
+        return max(self._highest, self.count - self._forgotten)
+
+    def forget_highest(self) -> None:
+        self._highest, self._forgotten = 0, self.count
+
     def _roll(self, period: int) -> None:
+        self._highest = self.highest
         self.previous = self.count if period == self.period + 1 else 0
-        self.count, self.period = 0, period
+        self.count, self.period, self._forgotten = 0, period, 0
 
 
 Times = tuple[float, float, float, float]
@@ -216,7 +225,8 @@ class Counters:
                 self.bytes_in -= traffic.bytes_in
                 self.bytes_out -= traffic.bytes_out
         self.sessions_max = self.queue_max = 0  # as in HAProxy, whatever is open
-        self.session_rate.highest = self.request_rate.highest = 0
+        self.session_rate.forget_highest()
+        self.request_rate.forget_highest()
         self.timing.settle()
         self.timing.highest = [0.0] * len(self.timing.highest)
 

@@ -178,6 +178,11 @@ def request_body(head: RequestHead) -> BodyReader | None:
     return LengthReader(head.length) if head.length else None
 
 
+def is_whole(head: ResponseHead, method: bytes, data: bytes) -> bool:
+    """Whether the data are the body, all of it, and nothing else: no reader is needed."""
+    return head.length == len(data) > 0 and method != b"HEAD" and head.status not in (204, 304)
+
+
 def response_body(head: ResponseHead, method: bytes, client_minor: int) -> BodyReader:
     """The reader of a final response's body (RFC 9112, 6.3)."""
     if method == b"HEAD" or head.status in (204, 304):

@@ -17,7 +17,7 @@ from vipproxy.framing.http1 import (
     parse_request,
     parse_response,
 )
-from vipproxy.framing.http_plain import plain_request, plain_response
+from vipproxy.framing.http_plain import plain_request
 
 Head = TypeVar("Head")
 
@@ -95,11 +95,10 @@ def read_request(inbox: Inbox) -> RequestHead | None:
 
 
 def read_response(inbox: Inbox) -> ResponseHead | None:
-    """The next response's head, once it is complete; raises MalformedMessage."""
-    plain = plain_response(inbox.data, ResponseHead) if inbox.fresh else None
-    if plain is not None:
-        inbox.drop(plain[1])
-        return plain[0]
+    """The next response's head, once it is complete; raises MalformedMessage.
+
+    Plain heads are read without an inbox.
+    """
     raw = inbox.take_head()
     return None if raw is None else _parsed(parse_response, raw)
 

@@ -13,8 +13,15 @@ from zope.interface import implementer
 
 from vipproxy.errors import BadResponse, MalformedResponse, SessionError
 from vipproxy.framing.http1 import MalformedMessage, RequestHead, ResponseHead
-from vipproxy.framing.http_body import BodyReader, CloseReader, LengthReader, response_body
+from vipproxy.framing.http_body import (
+    BodyReader,
+    CloseReader,
+    LengthReader,
+    is_whole,
+    response_body,
+)
 from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
+from vipproxy.framing.http_plain import plain_response
 from vipproxy.interfaces import IServer
 from vipproxy.protocols.http_idle import IdleConnections
 from vipproxy.sockets import hang_up
@@ -151,11 +158,11 @@ class ServerConnection(TwistedProtocol):
         self.heard = True
         user.server_sent(len(data))
         try:
-            if self._body is None:
+            if self._body is not None:
+                self._read_body(user, self._body, data)
+            elif self._inbox.data or not self._read_plain(user, data):
                 self._inbox.add(data)
                 self._read_heads(user)
-            else:
-                self._read_body(user, self._body, data)
         except MalformedMessage as error:
             self._fail(MalformedResponse(str(error)), error.data or data)
         if self._user is user:
@@ -191,10 +198,18 @@ class ServerConnection(TwistedProtocol):
 
     # -- reading
 
+    def _read_plain(self, user: ServerUser, data: bytes) -> bool:
+        """What nearly every response begins with; False where it begins otherwise."""
+        plain = plain_response(data, ResponseHead)
+        if plain is not None:
+            head, size = plain
+            self._begin_body(user, head, data[size:])
+        return plain is not None
+
     def _read_heads(self, user: ServerUser) -> None:
         while (head := read_response(self._inbox)) is not None:
             if head.status >= 200:
-                self._begin_body(user, head)
+                self._begin_body(user, head, self._inbox.take())
                 return
             if head.status == 101:
                 self._upgrade(user, head)
@@ -207,11 +222,15 @@ class ServerConnection(TwistedProtocol):
             raise MalformedMessage("the server changed the protocol unasked")
         user.upgraded(head, self._inbox.take())
 
-    def _begin_body(self, user: ServerUser, head: ResponseHead) -> None:
+    def _begin_body(self, user: ServerUser, head: ResponseHead, data: bytes) -> None:
         """What came with the head is read first: if it is malformed, the client gets a 502."""
         request = self._request
         assert request is not None
-        data = self._inbox.take()
+        if is_whole(head, request.method, data):
+            self._last = not head.keep_alive
+            user.response_begun(head, data, True, True)
+            self._end(user)
+            return
         body = response_body(head, request.method, request.minor)
         forward, beyond = body.feed(data)
         self._last = bool(beyond) or not head.keep_alive or _is_doubtful(head)
