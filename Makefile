@@ -34,12 +34,17 @@ demo: $(INSTALLED)
 demo-serve: $(INSTALLED)
 	$(BIN)/vipproxy demo --serve
 
+# Most tests wait most of the time, for HAProxy's timeouts among others. Those of a module share
+# one process, because a few need an address or a server of this machine's to themselves.
+SIDE_BY_SIDE := -n 3 --dist loadfile
+
 # Run elsewhere: neither Python nor twistd then finds the checkout's own vipproxy first.
 test: $(INSTALLED) $(VENV)/extra-test
 	rm -rf _test_temp && mkdir _test_temp
 	cd _test_temp && ../$(BIN)/pytest -c ../pyproject.toml -o addopts='-q --import-mode=append' \
 		../tests/fixtures
-	cd _test_temp && VIPPROXY_TEST_INSTALLED=1 ../$(BIN)/pytest -c ../pyproject.toml ../tests $(ARGS)
+	cd _test_temp && VIPPROXY_TEST_INSTALLED=1 ../$(BIN)/pytest -c ../pyproject.toml $(SIDE_BY_SIDE) \
+		../tests $(ARGS)
 
 trial: $(INSTALLED) $(VENV)/extra-test
 	rm -rf _test_temp && mkdir _test_temp

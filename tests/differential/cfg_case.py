@@ -15,8 +15,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.functional.harness import LOOPBACK, backlog, eventually, free_port
+from tests.functional.harness import LOOPBACK, backlog, eventually
 from tests.haproxy_command import install
+from tests.ports import free_port
 from tests.processes import environment
 from tests.support import require
 

@@ -18,7 +18,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.differential.counter_servers import Server
-from tests.differential.test_stats_haproxy import ask, free_port, table
+from tests.differential.test_stats_haproxy import ask, table
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 

@@ -13,8 +13,9 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.differential.test_http_haproxy import EMPTY, LAST, free_port, normal
+from tests.differential.test_http_haproxy import EMPTY, LAST, normal
 from tests.http_peers import TIMEOUT, Origin, read_all
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.framing.proxy import SIGNATURE, V1_LIMIT, build
 from vipproxy.testing import ProxyHarness

@@ -14,8 +14,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.differential.test_check_steps import Talker
-from tests.differential.test_http_haproxy import free_port
 from tests.http_peers import TIMEOUT
+from tests.ports import free_port
 from tests.support import require
 from tests.unit.test_framing_tls_hello import hello
 from vipproxy.testing import ProxyHarness

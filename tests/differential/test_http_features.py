@@ -10,8 +10,9 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.differential.test_http_haproxy import EMPTY, LAST, free_port, normal, start_haproxy
+from tests.differential.test_http_haproxy import EMPTY, LAST, normal, start_haproxy
 from tests.http_peers import Origin, talk
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.backends.balance_hash import (
     HeaderBalancing,

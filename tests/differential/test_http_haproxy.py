@@ -20,6 +20,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.http_peers import TIMEOUT, Client, Origin, talk
+from tests.ports import free_port
 from tests.support import require
 from tests.unit.http_corpus import HOSTILE_REQUESTS
 from vipproxy.testing import ProxyHarness
@@ -90,12 +91,6 @@ OLD = b"GET / HTTP/1.0\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def normal(stream: bytes) -> bytes:

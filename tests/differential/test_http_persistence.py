@@ -7,8 +7,9 @@ import time
 from twisted.internet.threads import deferToThread
 
 from tests.differential.test_http_features import Answer, Case, asking
-from tests.differential.test_http_haproxy import LAST, free_port, normal
+from tests.differential.test_http_haproxy import LAST, normal
 from tests.http_peers import TIMEOUT, Origin, talk
+from tests.ports import free_port
 
 COOKIES = {
     "insert": "insert indirect nocache",

@@ -28,12 +28,12 @@ from tests.differential.log_events import (
     Silent,
     Way,
     echo,
-    free_port,
     get,
     read_all,
     serve_http,
 )
 from tests.documents import DOCS
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 
@@ -336,13 +336,23 @@ class SameLines(TestCase):
             self.assertEqual(ours, theirs)
 
     async def test_counts(self) -> None:
-        """Who is connected, and who waits, is counted as HAProxy counts."""
+        """Who is connected, and who waits, is counted as HAProxy counts.
+
+        On a busy machine both clients may have gone before the first line is made: then again.
+        """
+        theirs, ours = await self._counts()
+        for _ in range(2):
+            if ours != theirs:
+                theirs, ours = await self._counts()
+        self.assertEqual(ours, theirs)
+
+    async def _counts(self) -> list[list[list[str]]]:
         counts = []
         for way, log in ((self.theirs, self.their_log), (self.ours, self.our_log)):
             await deferToThread(EVENTS["tcp: queue timeout"], way)
             lines = await deferToThread(log.lines, 2)
             counts.append([re.findall(r" (\d+/\d+/\d+/\d+/\d+) ", line) for line in lines])
-        self.assertEqual(counts[1], counts[0])
+        return counts
 
     async def test_times(self) -> None:
         """The statistics' times are of the same sessions: of those that waited, and were

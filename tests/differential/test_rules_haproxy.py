@@ -18,8 +18,9 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.differential.test_http_haproxy import free_port, normal
+from tests.differential.test_http_haproxy import normal
 from tests.http_peers import Origin, talk
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.admin.columns import rows
 from vipproxy.testing import ProxyHarness

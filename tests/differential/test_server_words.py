@@ -16,8 +16,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.differential.log_events import LOOPBACK, Way, free_port
+from tests.differential.log_events import LOOPBACK, Way
 from tests.functional.harness import Origin
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 

@@ -27,7 +27,8 @@ from tests.differential.socket_scripts import (
     TABLES,
     USERS,
 )
-from tests.functional.harness import Origin, Peer, free_port
+from tests.functional.harness import Origin, Peer
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 

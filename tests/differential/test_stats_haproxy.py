@@ -20,6 +20,7 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.admin.csv import HEADER
 from vipproxy.testing import ProxyHarness
@@ -108,13 +109,6 @@ MOVING = ("check_status", "check_code", "last_chk")
 """Cells that may be empty or not while a check runs."""
 WIDTH = 62
 """Columns compared: those that every tool reads by position are the first 62."""
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def ask(path: Path, text: bytes) -> str:

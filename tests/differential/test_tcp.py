@@ -16,9 +16,9 @@ from tests.functional.harness import (
     ProxyCase,
     backlog,
     echo,
-    free_port,
     named,
 )
+from tests.ports import free_port
 from tests.support import require
 
 HAPROXY = """

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from tests.ports import free_port
 from vipproxy.interfaces import IFrontend, IProtocolPlugin
 from vipproxy.protocols.tcp import TcpProtocol
 from vipproxy.testing import ProxyHarness
@@ -309,13 +310,6 @@ class EndpointDoor(ProxyCase):
 
     def way_in(self) -> tuple[str, int]:
         return self.door
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server((LOOPBACK, 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
 
 
 class ProxyProcess:

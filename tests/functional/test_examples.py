@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.documents import DOCS, Modules, blocks
 from tests.functional.harness import LOOPBACK, Peer, ProxyCase, reactor
+from tests.ports import free_port
 from tests.processes import environment, run_python
 from vipproxy.config import load
 from vipproxy.errors import ConfigError
@@ -244,13 +244,6 @@ class RedisCheckTests(ExampleCase):
         self.assertEqual(self.last_check("a"), words)
         invalid = 'Layer7 invalid response, info: "this is not Redis"'
         self.assertEqual(self.last_check("b"), invalid)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((LOOPBACK, 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Cave(LineOnlyReceiver):

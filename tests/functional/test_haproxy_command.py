@@ -12,8 +12,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.functional.harness import LOOPBACK, backlog, eventually, free_port
+from tests.functional.harness import LOOPBACK, backlog, eventually
 from tests.haproxy_command import alive, end, install
+from tests.ports import free_port
 from tests.processes import environment
 
 CONFIG = """\

@@ -21,8 +21,8 @@ from tests.functional.harness import (
     ProxyProcess,
     echo,
     eventually,
-    free_port,
 )
+from tests.ports import free_port
 from vipproxy.admin.info import as_info, info
 from vipproxy.config.log_options import PLACE, LogOptions
 from vipproxy.errors import BadRequest, SessionError

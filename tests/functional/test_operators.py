@@ -8,7 +8,8 @@ from typing import Any
 
 from twisted.internet.error import ConnectionRefusedError
 
-from tests.functional.harness import ProxyCase, echo, free_port, named, reactor
+from tests.functional.harness import ProxyCase, echo, named, reactor
+from tests.ports import free_port
 from vipproxy.config.options import ServerConfig, ServerOptions
 from vipproxy.errors import Refused
 from vipproxy.interfaces import SessionView

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.functional.harness import free_port
+from tests.ports import free_port
 from tests.unit.admin_fakes import FakeCluster, FakeControl
 from vipproxy.admin.conversation import MAX_CONNECTIONS
 from vipproxy.admin.socket import StatsSockets

@@ -8,7 +8,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.real.galera import LOOPBACK, free_ports
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK
 
 
 class ClusterCheck:

@@ -6,7 +6,8 @@ import socket
 import threading
 from contextlib import suppress
 
-from tests.real.galera import LOOPBACK, free_ports
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK
 
 POLL = 0.05
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +17,7 @@ from unittest import SkipTest
 import pymysql  # type: ignore[import-untyped]
 from attrs import define, field
 
+from tests.ports import free_ports
 from tests.support import require
 
 LOOPBACK = "127.0.0.1"
@@ -59,28 +58,6 @@ SERVER_OPTIONS = (
 
 class ClusterFailed(AssertionError):
     """A node did not do what it was told; says what its log says last."""
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` free ports in a row.
-
-    Not from the system's own range: there a killed node's port could be taken by some client,
-    or a client that calls the closed port could even get connected to itself.
-    """
-    for _ in range(1000):
-        first = random.randrange(12000, 30000)
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise ClusterFailed("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as sock:
-        try:
-            sock.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
 
 
 def require_galera() -> None:

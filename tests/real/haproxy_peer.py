@@ -17,7 +17,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.real.galera import CHECK_PASSWORD, LOOPBACK, free_ports, wait_until
+from tests.ports import free_ports
+from tests.real.galera import CHECK_PASSWORD, LOOPBACK, wait_until
 from tests.support import require
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -22,7 +22,8 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.server import Site
 from twisted.web.wsgi import WSGIResource
 
-from tests.real.galera import LOOPBACK, free_ports, wait_until
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK, wait_until
 from tests.support import require
 
 PATIENCE = 60.0

@@ -13,7 +13,8 @@ from typing import Any
 
 import pika  # type: ignore[import-untyped]
 
-from tests.real.galera import LOOPBACK, free_ports, wait_until
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK, wait_until
 from tests.support import require
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

@@ -9,8 +9,9 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.ports import free_ports
 from tests.real.crowd import Crowd
-from tests.real.galera import LOOPBACK, free_ports, wait_until
+from tests.real.galera import LOOPBACK, wait_until
 from tests.real.proxy import Proxy
 
 SESSIONS = 5000

@@ -12,7 +12,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http_peers import TIMEOUT, Client, read_all
-from tests.real.galera import LOOPBACK, free_ports, wait_until
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK, wait_until
 from tests.real.proxy import Proxy
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -22,7 +22,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from tests.real.galera import LOOPBACK, free_ports, wait_until
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK, wait_until
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 from vipproxy.values import AdminState

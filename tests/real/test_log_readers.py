@@ -22,10 +22,10 @@ from tests.differential.log_events import (
     Server,
     Way,
     echo,
-    free_port,
     serve_http,
 )
 from tests.functional.harness import eventually
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.differential.test_stats_haproxy import free_port
+from tests.ports import free_port
 from tests.support import require
 from tests.unit.admin_fakes import reference_cluster
 from vipproxy.admin.prometheus import as_metrics

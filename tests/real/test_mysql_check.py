@@ -27,6 +27,7 @@ from tests.mysql_server import (
     make_key,
     require_tls,
 )
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.checks import CheckFailed
 from vipproxy.checks.galera import GaleraCheck, GaleraCheckOptions
@@ -104,12 +105,6 @@ class Server:
         self.process.terminate()
         self.process.wait(30)
         shutil.rmtree(self.directory)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 class MysqlCheckTests(TestCase):

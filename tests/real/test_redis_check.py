@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 
@@ -11,6 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutput
 from twisted.trial.unittest import TestCase
 
+from tests.ports import free_port
 from tests.support import require
 from vipproxy.testing import ProxyHarness
 
@@ -26,13 +26,6 @@ check    = examples.redis_check:RedisCheck role=master interval=50ms timeout=2s
 server a = 127.0.0.1:{a}
 server b = 127.0.0.1:{b}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((LOOPBACK, 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class RedisCheckTests(TestCase):

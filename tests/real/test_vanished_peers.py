@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.real.galera import LOOPBACK, free_ports
+from tests.ports import free_ports
+from tests.real.galera import LOOPBACK
 from tests.real.namespaces import ADDRESSES, CLIENT, PROXY, SERVER, Network
 from tests.real.proxy import Proxy
 
