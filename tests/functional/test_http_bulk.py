@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.functional.harness import Peer, ProxyCase
 from vipproxy import native
-from vipproxy.protocols.http_bulk import BULK, Bulk
+from vipproxy.protocols.http.bulk import BULK, Bulk
 from vipproxy.values import AdminState
 
 SIZE = 8 << 20

@@ -28,8 +28,8 @@ from vipproxy.interfaces import (
     IRelaySession,
     IServer,
 )
-from vipproxy.protocols.http import HttpFactory
-from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.protocols.http.factory import HttpFactory
+from vipproxy.protocols.http.options import HttpOptions
 from vipproxy.sockets import TwistedTransports, attach
 from vipproxy.values import Address, Ending
 

@@ -17,7 +17,7 @@ from vipproxy.framing.http1 import (
 )
 from vipproxy.framing.http_body import response_body
 from vipproxy.framing.http_inbox import REQUEST_START, RESPONSE_START, Inbox
-from vipproxy.protocols.http_requests import RequestReader
+from vipproxy.protocols.http.requests import RequestReader
 
 almost_http = st.lists(
     st.sampled_from(

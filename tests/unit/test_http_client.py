@@ -11,8 +11,8 @@ from tests.unit.http_corpus import HOSTILE_REQUESTS, HOSTILE_RESPONSES, OK
 from tests.unit.http_fakes import Proxy
 from vipproxy.errors import ConnectFailed, ConnectTimeout, InternalError, NoServer, QueueTimeout
 from vipproxy.interfaces import IProtocolPlugin
-from vipproxy.protocols.http import HttpProtocol
-from vipproxy.protocols.http_options import ForwardedForOptions
+from vipproxy.protocols.http.factory import HttpProtocol
+from vipproxy.protocols.http.options import ForwardedForOptions
 from vipproxy.values import Ending
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

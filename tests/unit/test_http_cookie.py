@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.unit.http_fakes import FakeLease, FakeServer, Proxy
 from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.framing.http1 import parse_response
-from vipproxy.protocols.http_cookie import Persistence, is_cacheable
+from vipproxy.protocols.http.cookie import Persistence, is_cacheable
 
 COOKIE = CookieOptions(name="SERVERID", insert=True, indirect=True, nocache=True)
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -16,8 +16,8 @@ from vipproxy.config.http_kinds import FieldChange
 from vipproxy.config.records import Chosen
 from vipproxy.framing.http1 import parse_request
 from vipproxy.framing.http_fields import FieldChanges, field_value, list_member
-from vipproxy.protocols.http_forwarded import Forwarding
-from vipproxy.protocols.http_options import ForwardedForOptions, ForwardedOptions
+from vipproxy.protocols.http.forwarded import Forwarding
+from vipproxy.protocols.http.options import ForwardedForOptions, ForwardedOptions
 from vipproxy.values import Address
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -23,8 +23,8 @@ from vipproxy.config.rule_kinds import (
 from vipproxy.config.words import Words
 from vipproxy.errors import BadRequest
 from vipproxy.framing.http1 import parse_request
-from vipproxy.protocols.http import HttpFactory
-from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.protocols.http.factory import HttpFactory
+from vipproxy.protocols.http.options import HttpOptions
 from vipproxy.rules.answers import Answer
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.lists import compile_rules, run

@@ -18,7 +18,7 @@ from vipproxy.config.show import show
 from vipproxy.config.words import quote, split_words
 from vipproxy.errors import ConfigError
 from vipproxy.plugins import Catalog
-from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.protocols.http.options import HttpOptions
 from vipproxy.protocols.tcp import TcpOptions
 
 HEAD = "[frontend f]\nprotocol = {}\nbind = 127.0.0.1:0\nbackend = b\nacl known = path /x\n"

@@ -11,7 +11,7 @@ service = ServiceMaker(
 )
 
 tcp_protocol = Plugin("protocol", "tcp", "vipproxy.protocols.tcp:TcpProtocol")
-http_protocol = Plugin("protocol", "http", "vipproxy.protocols.http:HttpProtocol")
+http_protocol = Plugin("protocol", "http", "vipproxy.protocols.http.factory:HttpProtocol")
 mysql_protocol = Plugin("protocol", "mysql", "vipproxy.protocols.mysql:MysqlProtocol")
 stats_protocol = Plugin("protocol", "stats", "vipproxy.protocols.stats:StatsProtocol")
 

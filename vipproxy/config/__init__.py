@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from vipproxy.config.build import build, cluster_config
+from vipproxy.config.consistency import apply_rules, descriptors_suffice
 from vipproxy.config.declare import option
 from vipproxy.config.document import Document
 from vipproxy.config.drafts import ClusterDraft
@@ -38,7 +39,6 @@ from vipproxy.config.kinds import (
 from vipproxy.config.options import ClusterConfig
 from vipproxy.config.problems import Problem, Problems
 from vipproxy.config.records import record
-from vipproxy.config.rules import apply_rules, descriptors_suffice
 from vipproxy.errors import ConfigError
 from vipproxy.interfaces import IPluginCatalog
 

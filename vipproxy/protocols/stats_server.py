@@ -24,7 +24,7 @@ from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.framing.http_body import BodyReader, request_body
 from vipproxy.framing.http_inbox import REQUEST_START, Inbox, read_request
 from vipproxy.interfaces import IFrontend
-from vipproxy.protocols.http_errors import answer, connection_field, final_answer
+from vipproxy.protocols.http.errors import answer, connection_field, final_answer
 from vipproxy.sockets import address_of
 
 log = Logger()

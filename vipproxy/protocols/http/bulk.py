@@ -11,7 +11,7 @@ from vipproxy.interfaces import ICopyingRelay, ICopyTaker, ILendable, IRelaySess
 from vipproxy.values import Ending
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_exchange import Exchange
+    from vipproxy.protocols.http.exchange import Exchange
 
 BULK = 262144
 """Bytes that are still to come, from which on a copy costs less than reading them here."""

@@ -14,8 +14,8 @@ from vipproxy.errors import (
 )
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_client import HttpClient
-    from vipproxy.protocols.http_exchange import Exchange
+    from vipproxy.protocols.http.client import HttpClient
+    from vipproxy.protocols.http.exchange import Exchange
 
 
 def counters_of(exchange: Exchange) -> list[Counters]:

@@ -9,12 +9,12 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from vipproxy.interfaces import IBackend, ICopyingRelay, IFrontend, IProtocolPlugin
-from vipproxy.protocols.http_client import HttpClient
-from vipproxy.protocols.http_forwarded import Forwarding
-from vipproxy.protocols.http_idle import IdleConnections
-from vipproxy.protocols.http_options import HttpOptions
-from vipproxy.protocols.http_route import Route, pages_of
-from vipproxy.protocols.http_rules import RequestRules, has_rules
+from vipproxy.protocols.http.client import HttpClient
+from vipproxy.protocols.http.forwarded import Forwarding
+from vipproxy.protocols.http.idle import IdleConnections
+from vipproxy.protocols.http.options import HttpOptions
+from vipproxy.protocols.http.route import Route, pages_of
+from vipproxy.protocols.http.rules import RequestRules, has_rules
 from vipproxy.sockets import address_of
 from vipproxy.timers import IdleTimer
 

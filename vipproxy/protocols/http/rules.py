@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from vipproxy.errors import BadRequest, NoServer
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IBackend, IFrontend
-from vipproxy.protocols.http_log import write_nothing, write_ruling
-from vipproxy.protocols.http_options import HttpOptions
-from vipproxy.protocols.http_response_rules import subject_of
-from vipproxy.protocols.http_route import Route
-from vipproxy.protocols.http_services import answer_of
+from vipproxy.protocols.http.log import write_nothing, write_ruling
+from vipproxy.protocols.http.options import HttpOptions
+from vipproxy.protocols.http.response_rules import subject_of
+from vipproxy.protocols.http.route import Route
+from vipproxy.protocols.http.services import answer_of
 from vipproxy.rules.answers import DROPPED, Answer, Service
 from vipproxy.rules.choice import compile_admission, compile_choice
 from vipproxy.rules.conditions import Scope
@@ -21,9 +21,9 @@ from vipproxy.rules.lists import RuleList, compile_rules, run
 from vipproxy.rules.subject import Subject
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http import HttpFactory
-    from vipproxy.protocols.http_client import HttpClient
-    from vipproxy.protocols.http_page import StatsPage
+    from vipproxy.protocols.http.client import HttpClient
+    from vipproxy.protocols.http.factory import HttpFactory
+    from vipproxy.protocols.http.page import StatsPage
 
 
 def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
@@ -45,7 +45,7 @@ def has_rules(options: HttpOptions, backend: IBackend | None) -> bool:
 def _page(frontend: IFrontend, options: HttpOptions) -> StatsPage | None:
     if options.stats_uri is None:
         return None
-    from vipproxy.protocols.http_page import StatsPage  # heavy, and seldom wanted
+    from vipproxy.protocols.http.page import StatsPage  # heavy, and seldom wanted
 
     return StatsPage(frontend, options)
 

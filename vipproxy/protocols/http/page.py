@@ -6,7 +6,7 @@ from attrs import fields
 
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IFrontend
-from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.protocols.http.options import HttpOptions
 from vipproxy.protocols.stats import StatsOptions, StatsSite
 from vipproxy.protocols.stats_page import PageOptions
 from vipproxy.rules.answers import Answer

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.framing.http_fields import field_value
-from vipproxy.protocols.http_options import ForwardedForOptions, ForwardedOptions, Networks
+from vipproxy.protocols.http.options import ForwardedForOptions, ForwardedOptions, Networks
 from vipproxy.values import Address
 
 ForwardedFields = Callable[[RequestHead], bytes]

@@ -16,7 +16,7 @@ from vipproxy.interfaces import (
     IRelayTaker,
     IRevocable,
 )
-from vipproxy.protocols.http_log import ClientLog
+from vipproxy.protocols.http.log import ClientLog
 from vipproxy.sockets import address_of
 from vipproxy.values import Address, Ending
 

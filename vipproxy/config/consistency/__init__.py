@@ -10,6 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vipproxy.config.build import server_settings
+from vipproxy.config.consistency.conditions import conditions_hold
+from vipproxy.config.consistency.http import HTTP_RULES
+from vipproxy.config.consistency.idle import amqp_heartbeats_fit, keepalive_can_act
+from vipproxy.config.consistency.logs import LOG_RULES
+from vipproxy.config.consistency.stats import STATS_RULES
 from vipproxy.config.document import Setting
 from vipproxy.config.drafts import (
     BackendDraft,
@@ -18,15 +23,10 @@ from vipproxy.config.drafts import (
     ServerDraft,
     at_setting,
 )
-from vipproxy.config.http_rules import HTTP_RULES
-from vipproxy.config.idle_rules import amqp_heartbeats_fit, keepalive_can_act
 from vipproxy.config.kinds import suggest
-from vipproxy.config.log_rules import LOG_RULES
 from vipproxy.config.options import MOST_SESSIONS
 from vipproxy.config.problems import Problem, Severity
-from vipproxy.config.rule_rules import conditions_hold
 from vipproxy.config.socket_options import StatsSocketOptions
-from vipproxy.config.stats_rules import STATS_RULES
 from vipproxy.limits import RESERVED
 from vipproxy.values import Address
 

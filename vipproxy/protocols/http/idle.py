@@ -15,7 +15,7 @@ from zope.interface import implementer
 from vipproxy.interfaces import IServer, IServerWatcher
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_server import ServerConnection
+    from vipproxy.protocols.http.server import ServerConnection
 
 ALWAYS_ROOM = 32
 """Idle connections that a frontend may keep however few clients it has.

@@ -10,12 +10,12 @@ from vipproxy.errors import ClientGone, QueueTimeout, SessionError
 from vipproxy.framing.http1 import RequestHead
 from vipproxy.interfaces import IBackend, ITrafficLog
 from vipproxy.logs.record import Record
-from vipproxy.protocols.http_cookie import Persistence
+from vipproxy.protocols.http.cookie import Persistence
 from vipproxy.values import Address, Ending
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_client import HttpClient
-    from vipproxy.protocols.http_exchange import Exchange
+    from vipproxy.protocols.http.client import HttpClient
+    from vipproxy.protocols.http.exchange import Exchange
 
 
 class ClientLog:

@@ -13,7 +13,7 @@ from vipproxy.config.cookie_options import CookieOptions
 from vipproxy.framing.http1 import ResponseHead
 from vipproxy.interfaces import IBackend, ILease
 from vipproxy.logs.record import Record
-from vipproxy.protocols.http_cookie_dates import NO_DATES, CookieDates, stamps
+from vipproxy.protocols.http.cookie_dates import NO_DATES, CookieDates, stamps
 
 _COOKIE_FIELD = re.compile(rb"(?im)^(cookie):[ \t]*+([^\r]*)\r\n")
 _PIECE = re.compile(rb'([;,]|\A)((?:"[^"]*+"|[^;,])*+)')

@@ -23,7 +23,7 @@ from vipproxy.framing.http_body import (
 from vipproxy.framing.http_inbox import RESPONSE_START, Inbox, read_response
 from vipproxy.framing.http_plain import plain_response
 from vipproxy.interfaces import IServer
-from vipproxy.protocols.http_idle import IdleConnections
+from vipproxy.protocols.http.idle import IdleConnections
 from vipproxy.sockets import hang_up
 
 

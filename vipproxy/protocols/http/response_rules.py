@@ -9,16 +9,16 @@ from twisted.internet.interfaces import ISSLTransport
 from vipproxy.errors import ResponseDenied
 from vipproxy.framing.http1 import RequestHead, ResponseHead
 from vipproxy.interfaces import IBackend, IFrontend
-from vipproxy.protocols.http_counts import counters_of
-from vipproxy.protocols.http_options import HttpOptions
+from vipproxy.protocols.http.counts import counters_of
+from vipproxy.protocols.http.options import HttpOptions
 from vipproxy.rules.answers import Answer
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.lists import RuleList, compile_rules, run
 from vipproxy.rules.subject import Subject
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_client import HttpClient
-    from vipproxy.protocols.http_exchange import Exchange
+    from vipproxy.protocols.http.client import HttpClient
+    from vipproxy.protocols.http.exchange import Exchange
 
 
 def subject_of(client: HttpClient, request: RequestHead) -> Subject:

@@ -13,20 +13,20 @@ from vipproxy.counters import Traffic
 from vipproxy.errors import BadRequest, ClientGone, ClientTimeout
 from vipproxy.framing.http1 import MalformedMessage, RequestHead
 from vipproxy.interfaces import LeaseRequest
-from vipproxy.protocols import http_log
-from vipproxy.protocols.http_counts import count_misunderstood
-from vipproxy.protocols.http_errors import connection_field, final_answer, page_of, written
-from vipproxy.protocols.http_exchange import Exchange
-from vipproxy.protocols.http_forwarded import ForwardedFields
-from vipproxy.protocols.http_patience import Patience
-from vipproxy.protocols.http_requests import RequestReader
-from vipproxy.protocols.http_state import BODY, BUSY, CLOSING, HEAD
+from vipproxy.protocols.http import log as http_log
+from vipproxy.protocols.http.counts import count_misunderstood
+from vipproxy.protocols.http.errors import connection_field, final_answer, page_of, written
+from vipproxy.protocols.http.exchange import Exchange
+from vipproxy.protocols.http.forwarded import ForwardedFields
+from vipproxy.protocols.http.patience import Patience
+from vipproxy.protocols.http.requests import RequestReader
+from vipproxy.protocols.http.state import BODY, BUSY, CLOSING, HEAD
 from vipproxy.rules.answers import Answer
 from vipproxy.sockets import UNKNOWN, address_of, can_half_close, hang_up
 from vipproxy.values import Address
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http import HttpFactory
+    from vipproxy.protocols.http.factory import HttpFactory
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)

@@ -29,19 +29,19 @@ from vipproxy.interfaces import (
     LeaseRequest,
     Side,
 )
-from vipproxy.protocols.http_bulk import Bulk, send_to_client, send_to_server
-from vipproxy.protocols.http_cookie_dates import CookieDates
-from vipproxy.protocols.http_counts import count_aborts, count_failure, count_response
-from vipproxy.protocols.http_errors import connection_field, status_of
-from vipproxy.protocols.http_heads import added_to_request, edit_response
-from vipproxy.protocols.http_log import note_end, note_retry
-from vipproxy.protocols.http_route import Route
-from vipproxy.protocols.http_server import ServerConnection
-from vipproxy.protocols.http_tunnel import Tunnel
+from vipproxy.protocols.http.bulk import Bulk, send_to_client, send_to_server
+from vipproxy.protocols.http.cookie_dates import CookieDates
+from vipproxy.protocols.http.counts import count_aborts, count_failure, count_response
+from vipproxy.protocols.http.errors import connection_field, status_of
+from vipproxy.protocols.http.heads import added_to_request, edit_response
+from vipproxy.protocols.http.log import note_end, note_retry
+from vipproxy.protocols.http.route import Route
+from vipproxy.protocols.http.server import ServerConnection
+from vipproxy.protocols.http.tunnel import Tunnel
 from vipproxy.values import Address, Ending
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_client import HttpClient
+    from vipproxy.protocols.http.client import HttpClient
 
 log = Logger()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vipproxy.framing.http1 import ResponseHead
 
 if TYPE_CHECKING:
-    from vipproxy.protocols.http_exchange import Exchange
+    from vipproxy.protocols.http.exchange import Exchange
 
 
 def added_to_request(exchange: Exchange) -> bytes:

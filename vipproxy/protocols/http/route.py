@@ -6,10 +6,10 @@ from typing import Any
 
 from vipproxy.framing.http_fields import FieldChanges
 from vipproxy.interfaces import IBackend, IFrontend, IRequestBalancerPlugin
-from vipproxy.protocols.http_cookie import Persistence
-from vipproxy.protocols.http_errors import Pages
-from vipproxy.protocols.http_options import HttpOptions
-from vipproxy.protocols.http_response_rules import ResponseRules
+from vipproxy.protocols.http.cookie import Persistence
+from vipproxy.protocols.http.errors import Pages
+from vipproxy.protocols.http.options import HttpOptions
+from vipproxy.protocols.http.response_rules import ResponseRules
 from vipproxy.rules.conditions import Scope
 from vipproxy.rules.lists import compile_rules
 
