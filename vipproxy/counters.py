@@ -137,7 +137,7 @@ CLASS_OF_STATUS = [status // 100 - 1 if 100 <= status < 600 else OTHER for statu
 """0 for 1xx and so on; a status has three digits."""
 
 
-_NOW = frozenset({"sessions", "idle", "idle_safe", "session_rate", "request_rate"})
+_NOW = frozenset({"sessions", "session_rate", "request_rate"})
 """What is so now, and no sum."""
 
 
@@ -172,7 +172,7 @@ class Counters:
     """Sessions that needed none: a connection was there."""
     internal_errors: int = 0
     idle: int = 0
-    """Connections to servers that are kept for others, now."""
+    """Connections to a server that are kept for others, now; in snapshots alone, as the next."""
     idle_safe: int = 0
     """Those of them that have served more than one request."""
     shutdowns: int = 0

@@ -97,7 +97,8 @@ class Operations:
         server = self.server(name)
         if server.admin is not AdminState.MAINT:
             raise Refused("Only servers in maintenance mode can be deleted.")
-        if server.leases or len(server.queue) or server.counters.idle:
+        kept = any(watcher.kept(server)[0] for watcher in self._pool.watchers)
+        if server.leases or len(server.queue) or kept:
             raise Refused("Server still has connections attached to it, cannot remove it.")
         self._drop_pins_of(server)
         self._pool.monitor.remove(server)

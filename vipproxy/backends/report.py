@@ -65,6 +65,10 @@ def server_snapshot(
 ) -> ServerSnapshot:
     counters = _with_live(server.counters, server.leases)
     counters.queue_max = server.queue.longest
+    for watcher in watchers:
+        idle, safe = watcher.kept(server)
+        counters.idle += idle
+        counters.idle_safe += safe
     return ServerSnapshot(
         name=server.name,
         number=server.number,

@@ -107,6 +107,9 @@ class IServerWatcher(Interface):
         reactor turn.
         """
 
+    def kept(server: IServer) -> tuple[int, int]:
+        """Connections to it that are idle now, and how many of them were used again before."""
+
     timeout: float = Attribute("Seconds that something is kept.")
     limit: int | None = Attribute("Connections that are kept to a server at most; None is any.")
 

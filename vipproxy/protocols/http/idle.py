@@ -59,8 +59,8 @@ class IdleConnections:
         shelf = self._shelves.get(server)
         if shelf is None or not shelf.connections:
             return None
+        self._count -= 1
         connection = shelf.connections.popitem()[0]
-        self._counted(connection, -1)
         connection.reused = True
         return connection
 
@@ -70,7 +70,7 @@ class IdleConnections:
         shelf = self._shelves[server]
         if self._stopped or connection.falls != shelf.falls or not self._has_room(server, shelf):
             return False
-        self._counted(connection, 1)
+        self._count += 1
         shelf.connections[connection] = self._clock.seconds()
         if self._sweep_call is None:
             self._sweep_call = self._clock.callLater(self.timeout, self._sweep)
@@ -79,7 +79,7 @@ class IdleConnections:
     def forget(self, connection: ServerConnection) -> None:
         """The server has closed it. Harmless where it is not idle."""
         if self._shelves[connection.server].connections.pop(connection, None) is not None:
-            self._counted(connection, -1)
+            self._count -= 1
 
     def make_room(self, server: IServer) -> None:
         """The server is about to be dialled: idle connections count towards its `maxconn`."""
@@ -100,6 +100,12 @@ class IdleConnections:
         for connection in list(shelf.connections):
             self._take_off(shelf, connection)
             connection.hang_up()
+
+    def kept(self, server: IServer) -> tuple[int, int]:
+        """HAProxy calls a connection safe once it has been used again."""
+        shelf = self._shelves.get(server)
+        connections = () if shelf is None else shelf.connections
+        return len(connections), sum(connection.reused for connection in connections)
 
     def start(self) -> None:
         """Keep them, again after a stop."""
@@ -148,12 +154,4 @@ class IdleConnections:
 
     def _take_off(self, shelf: Shelf, connection: ServerConnection) -> None:
         del shelf.connections[connection]
-        self._counted(connection, -1)
-
-    def _counted(self, connection: ServerConnection, change: int) -> None:
-        """HAProxy calls a connection safe once it has been used again."""
-        self._count += change
-        counters = connection.server.counters
-        counters.idle += change
-        if connection.reused:
-            counters.idle_safe += change
+        self._count -= 1
