@@ -87,7 +87,9 @@ class HttpClient(Protocol):
         self.traffic.bytes_in += len(data)
         if self.log is not None:
             self.log.heard()
-        if self._state is not CLOSING:
+        if self._state is HEAD and not self.full and (head := self._requests.read_alone(data)):
+            self._serve(head)
+        elif self._state is not CLOSING:
             self._requests.add(data)
             self._advance()
 
@@ -163,19 +165,17 @@ class HttpClient(Protocol):
         if head is None:
             self._expect_rest()
             return False
-        self._due = False
-        now = self.patience.seconds()
-        self.frontend.counters.request_received(now)
-        self._serve(head, now)
+        self._serve(head)
         return self._state is not BUSY
 
-    def _serve(self, head: RequestHead, now: float) -> None:
+    def _serve(self, head: RequestHead) -> None:
         """What came with the head is read first: if it is malformed, no server hears of it."""
-        done = self._requests.done
-        data = b"" if done else self._requests.read_body()
-        factory, log = self.factory, self.log
-        if log is not None:
-            log.begin(head, now)
+        self._due = False
+        now, factory = self.patience.seconds(), self.factory
+        self.frontend.counters.request_received(now)
+        data = b"" if self._requests.done else self._requests.read_body()
+        if self.log is not None:
+            self.log.begin(head, now)
         if factory.rules is not None:
             route = factory.rules.route(self, head)
         elif factory.monitor_path and head.path == factory.monitor_path:

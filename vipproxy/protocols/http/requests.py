@@ -5,6 +5,7 @@ from __future__ import annotations
 from vipproxy.framing.http1 import HEAD_LIMIT, MalformedMessage, RequestHead
 from vipproxy.framing.http_body import BodyReader, LengthReader, request_body
 from vipproxy.framing.http_inbox import REQUEST_START, Inbox, read_request
+from vipproxy.framing.http_plain import plain_request
 
 
 class RequestReader(Inbox):
@@ -24,6 +25,17 @@ class RequestReader(Inbox):
     def full(self) -> bool:
         """So much waits that no more should be read."""
         return len(self.data) >= HEAD_LIMIT
+
+    def read_alone(self, data: bytes) -> RequestHead | None:
+        """The head of a request that is plain, has no body, and came in one piece, as most do.
+
+        None where it is none; the data are still to be added then.
+        """
+        plain = None if self.data else plain_request(data, RequestHead)
+        if plain is None or plain[1] != len(data) or plain[0].length:
+            return None
+        self.head, self.done = plain[0], True
+        return plain[0]
 
     def read_head(self) -> RequestHead | None:
         """The next request's head, once it is complete; raises MalformedMessage."""
