@@ -295,17 +295,28 @@ class SameLines(TestCase):
         return list(zip(*found, strict=True))
 
     async def test_events(self) -> None:
-        """Every event has the same line, but for the differences that the documents list."""
+        """Every event has the same line, but for the differences that the documents list.
+
+        Many are about who was first, which a busy machine may change: a surprise is asked again.
+        """
         different: dict[str, tuple[object, ...]] = {}
         for event in EVENTS:
-            found = [
-                {name: (theirs[name], ours[name]) for name in ours if theirs[name] != ours[name]}
-                for theirs, ours in await self.lines_of(event)
-            ]
-            if any(found):
-                different[event] = tuple(found)
+            found = await self.differences(event)
+            for _ in range(2):
+                if found != DIFFERENT.get(event, ()):
+                    found = await self.differences(event)
+            if found:
+                different[event] = found
         self.maxDiff = None
         self.assertEqual(different, DIFFERENT)
+
+    async def differences(self, event: str) -> tuple[object, ...]:
+        """By line, the fields that differ; nothing where none does."""
+        found = [
+            {name: (theirs[name], ours[name]) for name in ours if theirs[name] != ours[name]}
+            for theirs, ours in await self.lines_of(event)
+        ]
+        return tuple(found) if any(found) else ()
 
     async def both(self, action: Callable[[Way], None]) -> tuple[str, str]:
         """The next line of each, from its priority on, and without what is by chance."""
